@@ -1,0 +1,1 @@
+"""EmotiRT: low-latency emotional text-to-speech."""

@@ -1,0 +1,1 @@
+"""EmotiRT audio."""

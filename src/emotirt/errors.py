@@ -1,0 +1,107 @@
+"""The whole exception tree; imports nothing.
+
+EmotiRTError
+├── InvalidRequest            the caller's input cannot be spoken as asked
+│   ├── EmptyText             nothing speakable in the text
+│   ├── TextTooLong           past the hard limit
+│   ├── UnknownVoice          no voice of that name
+│   ├── UnknownEmotion        no emotion of that name
+│   ├── UnknownSymbol         a phoneme the bundle does not have
+│   ├── UnsupportedFormat     no such audio format
+│   └── InvalidAudio          a recording that cannot be read or used
+├── OutputError               the result cannot be written where asked
+├── BundleError               a bundle that cannot be read
+│   ├── BundleNotFound
+│   ├── ManifestInvalid
+│   └── BundleCorrupt         a file whose hash differs from the manifest
+├── BuildError
+│   ├── ExportFailed
+│   └── ParityFailed
+├── TrainingError             corpus, features or checkpoint unusable
+└── BackendError
+    └── BackendUnavailable    a library or device is missing
+
+Every message says what failed, the offending value, and what is accepted or how to fix it.
+"""
+
+from __future__ import annotations
+
+
+class EmotiRTError(Exception):
+    """Base of every error raised on purpose by EmotiRT."""
+
+
+class InvalidRequest(EmotiRTError):
+    """The caller's input cannot be spoken as asked."""
+
+
+class EmptyText(InvalidRequest):
+    """The text holds nothing that can be spoken."""
+
+
+class TextTooLong(InvalidRequest):
+    """The text exceeds the hard limit."""
+
+
+class UnknownVoice(InvalidRequest):
+    """No voice has the requested name."""
+
+
+class UnknownEmotion(InvalidRequest):
+    """No emotion has the requested name."""
+
+
+class UnknownSymbol(InvalidRequest):
+    """A phoneme symbol is not in the symbol table."""
+
+
+class UnsupportedFormat(InvalidRequest):
+    """The requested audio format is not supported."""
+
+
+class InvalidAudio(InvalidRequest):
+    """A recording cannot be read or is unusable."""
+
+
+class OutputError(EmotiRTError):
+    """The result cannot be written where asked."""
+
+
+class BundleError(EmotiRTError):
+    """A bundle cannot be read."""
+
+
+class BundleNotFound(BundleError):
+    """No bundle at the given place."""
+
+
+class ManifestInvalid(BundleError):
+    """The manifest breaks its schema."""
+
+
+class BundleCorrupt(BundleError):
+    """A file's hash differs from the manifest."""
+
+
+class BuildError(EmotiRTError):
+    """A build step failed."""
+
+
+class ExportFailed(BuildError):
+    """A stage could not be exported to ONNX."""
+
+
+class ParityFailed(BuildError):
+    """An exported stage differs from its reference."""
+
+
+class TrainingError(EmotiRTError):
+    """A corpus, feature pack or checkpoint is unusable."""
+
+
+class BackendError(EmotiRTError):
+    """A backend failed while loading or running a stage."""
+
+
+class BackendUnavailable(BackendError):
+    """A backend's library or device is missing."""
