@@ -1,0 +1,201 @@
+"""The acoustic model: phonemes, speaker and emotion to a mel, cut in two where the length becomes data."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from emotirt.models.config import AcousticConfig
+from emotirt.models.layers import BlockStack, VariancePredictor, gaussian_upsample, mask_from_lengths
+from emotirt.text.symbols import factors
+
+PITCH_CENTER_SEMITONES = 9.0
+"""Pitch is in semitones above 100 Hz; networks see (pitch - center) / scale."""
+PITCH_SCALE_SEMITONES = 6.0
+ENERGY_CENTER_DB = 0.0
+"""Energy is 20 log10 of the L2 norm of a frame's mel magnitudes; networks see (energy - center) / scale."""
+ENERGY_SCALE_DB = 12.0
+
+
+class Variances(NamedTuple):
+    """Per-token values, each [B, N].
+
+    log_durations: log(1 + frames); pitch: normalized semitones; energy: normalized dB.
+    """
+
+    log_durations: Tensor
+    pitch: Tensor
+    energy: Tensor
+
+
+class SymbolEmbedding(nn.Module):
+    """Embed symbols as the sum of their own, base phone, tone or stress, and language parts.
+
+    Sharing parts lets rare toned finals learn from common ones; ``fold`` sums them into one table for export.
+    """
+
+    def __init__(self, symbols: tuple[str, ...], hidden: int) -> None:
+        super().__init__()
+        self.own = nn.Embedding(len(symbols), hidden)
+        nn.init.normal_(self.own.weight, std=0.3)
+        self.parts = nn.ModuleList()
+        for part in range(3):
+            names = [factors(symbol)[part] for symbol in symbols]
+            kinds = sorted(set(names))
+            self.register_buffer(f"index_{part}", torch.tensor([kinds.index(name) for name in names]), persistent=False)
+            self.parts.append(nn.Embedding(len(kinds), hidden))
+        self.register_buffer("table", None, persistent=False)
+
+    def full_table(self) -> Tensor:
+        """Return the summed table [symbols, hidden]."""
+        total = self.own.weight
+        for part, embedding in enumerate(self.parts):
+            total = total + embedding(getattr(self, f"index_{part}"))
+        return total
+
+    def fold(self) -> None:
+        """Sum the parts once, so that exported graphs hold a single table."""
+        self.table = self.full_table().detach()
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Embed ids [B, N] to [B, N, C]."""
+        return nn.functional.embedding(ids, self.full_table() if self.table is None else self.table)
+
+
+class TextEncoder(nn.Module):
+    """Stage ``text_encoder``: phonemes and controls to hidden tokens and their durations."""
+
+    def __init__(self, config: AcousticConfig) -> None:
+        super().__init__()
+        hidden = config.encoder.hidden
+        padding = (config.variance_embed_kernel - 1) // 2
+        self.embedding = SymbolEmbedding(config.symbols, hidden)
+        self.stack = BlockStack(config.encoder)
+        self.speaker = nn.Linear(config.speaker_dim, hidden)
+        self.emotion = nn.Linear(config.emotion_dim, hidden)
+        self.merge = nn.Linear(3 * hidden, hidden)
+        self.duration_predictor = VariancePredictor(hidden, config.duration)
+        self.pitch_predictor = VariancePredictor(hidden, config.pitch)
+        self.energy_predictor = VariancePredictor(hidden, config.energy)
+        self.pitch_embed = nn.Conv1d(1, hidden, config.variance_embed_kernel, padding=padding)
+        self.energy_embed = nn.Conv1d(1, hidden, config.variance_embed_kernel, padding=padding)
+
+    def encode(self, ids: Tensor, lengths: Tensor, speaker: Tensor, emotion: Tensor) -> tuple[Tensor, Tensor]:
+        """Return conditioned tokens [B, N, C] and the token mask [B, N]."""
+        mask = mask_from_lengths(lengths, torch.arange(ids.shape[1], device=ids.device))
+        tokens = self.stack(self.embedding(ids) * mask.unsqueeze(2), mask)
+        speaker = self.speaker(speaker).unsqueeze(1).expand(-1, ids.shape[1], -1)
+        emotion = self.emotion(emotion).unsqueeze(1).expand(-1, ids.shape[1], -1)
+        merged = self.merge(torch.cat((tokens, speaker, emotion), dim=2))
+        return merged * mask.unsqueeze(2), mask
+
+    def predict(self, tokens: Tensor, mask: Tensor) -> Variances:
+        """Predict durations, pitch and energy."""
+        return Variances(
+            self.duration_predictor(tokens, mask), self.pitch_predictor(tokens, mask), self.energy_predictor(tokens, mask)
+        )
+
+    def add_variances(self, tokens: Tensor, mask: Tensor, pitch: Tensor, energy: Tensor) -> Tensor:
+        """Add embedded pitch and energy (normalized, [B, N]) to the tokens."""
+        pitch_part = self.pitch_embed((pitch * mask).unsqueeze(1)).transpose(1, 2)
+        energy_part = self.energy_embed((energy * mask).unsqueeze(1)).transpose(1, 2)
+        return (tokens + pitch_part + energy_part) * mask.unsqueeze(2)
+
+    def forward(
+        self,
+        ids: Tensor,
+        lengths: Tensor,
+        speaker: Tensor,
+        emotion: Tensor,
+        pitch_shift: Tensor,
+        pitch_range: Tensor,
+        energy: Tensor,
+        speed: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Encode for synthesis.
+
+        Args:
+            ids: int64 [B, N].
+            lengths: int64 [B], tokens per row.
+            speaker: float32 [B, 256], unit norm.
+            emotion: float32 [B, 256], unit norm.
+            pitch_shift: float32 [B], semitones.
+            pitch_range: float32 [B], ratio about the utterance's mean.
+            energy: float32 [B], dB.
+            speed: float32 [B], ratio; durations are divided by it.
+
+        Returns: hidden [B, N, C]; durations [B, N], integer-valued frames, 0 on padding. Rounding is cumulative, so
+            that the total stays within half a frame of the unrounded sum.
+        """
+        tokens, mask = self.encode(ids, lengths, speaker, emotion)
+        log_durations, pitch, loudness = self.predict(tokens, mask)
+        count = mask.sum(dim=1, keepdim=True)
+        mean = (pitch * mask).sum(dim=1, keepdim=True) / count
+        shift = pitch_shift.unsqueeze(1) / PITCH_SCALE_SEMITONES
+        pitch = mean + (pitch - mean) * pitch_range.unsqueeze(1) + shift
+        loudness = loudness + energy.unsqueeze(1) / ENERGY_SCALE_DB
+        frames = (torch.exp(log_durations) - 1.0).clamp(min=0.0) * mask / speed.unsqueeze(1)
+        ends = torch.round(torch.cumsum(frames, dim=1))
+        durations = (ends - torch.nn.functional.pad(ends[:, :-1], (1, 0))) * mask
+        return self.add_variances(tokens, mask, pitch, loudness), durations
+
+
+class Decoder(nn.Module):
+    """Stage ``decoder``: hidden tokens and durations to a log-mel."""
+
+    def __init__(self, config: AcousticConfig) -> None:
+        super().__init__()
+        self.delta = config.upsampling_delta
+        self.scaled = config.upsampling_scaled
+        self.stack = BlockStack(config.decoder)
+        self.to_mel = nn.Linear(config.decoder.hidden, config.n_mels)
+
+    def forward(self, hidden: Tensor, durations: Tensor, lengths: Tensor, frame_mask: Tensor) -> Tensor:
+        """Decode.
+
+        Args:
+            hidden: float32 [B, N, C].
+            durations: float32 [B, N], integer-valued frames.
+            lengths: int64 [B], tokens per row.
+            frame_mask: float32 [B, F], 1 on real frames.
+
+        Returns: log-mel float32 [B, F, n_mels], zero on padded frames.
+        """
+        token_mask = mask_from_lengths(lengths, torch.arange(hidden.shape[1], device=hidden.device))
+        frames = gaussian_upsample(hidden, durations, token_mask, frame_mask, self.delta, self.scaled)
+        return self.to_mel(self.stack(frames, frame_mask)) * frame_mask.unsqueeze(2)
+
+
+class AcousticModel(nn.Module):
+    """Text encoder and decoder together, as trained."""
+
+    def __init__(self, config: AcousticConfig) -> None:
+        super().__init__()
+        self.text_encoder = TextEncoder(config)
+        self.decoder = Decoder(config)
+
+    def forward(
+        self,
+        ids: Tensor,
+        lengths: Tensor,
+        vectors: tuple[Tensor, Tensor],
+        targets: Variances,
+        frame_mask: Tensor,
+    ) -> tuple[Tensor, Variances]:
+        """Teacher-forced pass for training.
+
+        Args:
+            ids: int64 [B, N].
+            lengths: int64 [B].
+            vectors: speaker and emotion, each [B, 256].
+            targets: true durations in frames (not logarithms), normalized pitch and energy, each [B, N].
+            frame_mask: [B, F].
+
+        Returns: mel [B, F, n_mels] and the predicted variances.
+        """
+        tokens, mask = self.text_encoder.encode(ids, lengths, *vectors)
+        predicted = self.text_encoder.predict(tokens, mask)
+        hidden = self.text_encoder.add_variances(tokens, mask, targets.pitch, targets.energy)
+        return self.decoder(hidden, targets.log_durations, lengths, frame_mask), predicted

@@ -1,0 +1,183 @@
+"""Configuration of the model family; one architecture, configured by frozen dataclasses and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar
+
+from emotirt.errors import ManifestInvalid
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class MelConfig:
+    """Log-mel analysis shared by training, reference encoder and vocoder.
+
+    Attributes:
+        sample_rate_hz: audio rate.
+        n_mels: mel channels.
+        fft_samples: FFT size.
+        hop_samples: samples per frame.
+        window_samples: Hann window length.
+        low_hz: lowest filter edge.
+        high_hz: highest filter edge.
+        log_floor: magnitudes are clipped to it before the natural logarithm.
+    """
+
+    sample_rate_hz: int = 16_000
+    n_mels: int = 80
+    fft_samples: int = 1024
+    hop_samples: int = 256
+    window_samples: int = 1024
+    low_hz: float = 0.0
+    high_hz: float = 8_000.0
+    log_floor: float = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class BlockConfig:
+    """A stack of self-attention and convolution feed-forward blocks.
+
+    Attributes:
+        hidden: channels C.
+        heads: attention heads; divides hidden.
+        filter: channels of the convolution feed-forward.
+        kernel: its odd kernel size.
+        blocks: how many blocks.
+        dropout: probability while training.
+    """
+
+    hidden: int = 256
+    heads: int = 4
+    filter: int = 384
+    kernel: int = 3
+    blocks: int = 4
+    dropout: float = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class PredictorConfig:
+    """A variance predictor: convolutions with layer norm, then one value a token."""
+
+    filter: int = 192
+    kernel: int = 3
+    layers: int = 2
+    dropout: float = 0.3
+
+
+@dataclass(frozen=True, slots=True)
+class AcousticConfig:
+    """Text encoder and decoder.
+
+    Attributes:
+        symbols: phoneme symbols in id order; empty only where ``vocabulary`` is given by an import.
+        speaker_dim: length of the speaker vector.
+        emotion_dim: length of the emotion (or style) vector.
+        n_mels: mel channels of the output.
+        encoder: text blocks.
+        decoder: frame blocks; same hidden size as the encoder.
+        duration: duration predictor.
+        pitch: pitch predictor.
+        energy: energy predictor.
+        variance_embed_kernel: kernel of the convolutions that embed pitch and energy.
+        upsampling_delta: sharpness of the Gaussian upsampling (1/frames^2, or 1 if scaled).
+        upsampling_scaled: measure distance in units of the token's own duration, so that tokens meet at their borders.
+    """
+
+    symbols: tuple[str, ...] = ()
+    speaker_dim: int = 256
+    emotion_dim: int = 256
+    n_mels: int = 80
+    encoder: BlockConfig = BlockConfig()
+    decoder: BlockConfig = BlockConfig()
+    duration: PredictorConfig = PredictorConfig()
+    pitch: PredictorConfig = PredictorConfig()
+    energy: PredictorConfig = PredictorConfig()
+    variance_embed_kernel: int = 3
+    upsampling_delta: float = 12.0
+    upsampling_scaled: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class VocoderConfig:
+    """HiFi-GAN generator (Kong et al. 2020, arXiv 2010.05646, V1 shape).
+
+    Attributes:
+        n_mels: input channels.
+        channels: channels before the first upsampling, halved at each.
+        upsample_rates: their product is the hop.
+        upsample_kernels: kernel of each transposed convolution.
+        resblock_kernels: one parallel residual block a kernel.
+        resblock_dilations: dilations in each residual block.
+    """
+
+    n_mels: int = 80
+    channels: int = 256
+    upsample_rates: tuple[int, ...] = (8, 8, 2, 2)
+    upsample_kernels: tuple[int, ...] = (16, 16, 4, 4)
+    resblock_kernels: tuple[int, ...] = (3, 7, 11)
+    resblock_dilations: tuple[int, ...] = (1, 3, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceConfig:
+    """Reference encoder: a mel of 3-10 s to a speaker and an emotion vector.
+
+    Attributes:
+        n_mels: input channels.
+        channels: width of the convolutions.
+        blocks: residual dilated blocks.
+        speaker_dim: length of the speaker vector.
+        emotion_dim: length of the emotion vector.
+    """
+
+    n_mels: int = 80
+    channels: int = 192
+    blocks: int = 4
+    speaker_dim: int = 256
+    emotion_dim: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """Everything that fixes the shape of the four networks."""
+
+    mel: MelConfig = field(default_factory=MelConfig)
+    acoustic: AcousticConfig = field(default_factory=AcousticConfig)
+    vocoder: VocoderConfig = field(default_factory=VocoderConfig)
+    reference: ReferenceConfig = field(default_factory=ReferenceConfig)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return nested plain dicts for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, Any]) -> ModelConfig:
+        """Build from nested dicts.
+
+        Raises: ManifestInvalid: an unknown key, naming the valid ones.
+        """
+        acoustic = dict(data.get("acoustic", {}))
+        for name, kind in (("encoder", BlockConfig), ("decoder", BlockConfig)):
+            acoustic[name] = _build(kind, acoustic.get(name, {}), f"acoustic.{name}")
+        for name in ("duration", "pitch", "energy"):
+            acoustic[name] = _build(PredictorConfig, acoustic.get(name, {}), f"acoustic.{name}")
+        unknown = sorted(set(data) - {item.name for item in fields(cls)})
+        if unknown:
+            raise ManifestInvalid(f"model config has unknown sections {unknown}; known: mel, acoustic, vocoder, reference")
+        return cls(
+            mel=_build(MelConfig, data.get("mel", {}), "mel"),
+            acoustic=_build(AcousticConfig, acoustic, "acoustic"),
+            vocoder=_build(VocoderConfig, data.get("vocoder", {}), "vocoder"),
+            reference=_build(ReferenceConfig, data.get("reference", {}), "reference"),
+        )
+
+
+def _build(kind: type[T], data: Mapping[str, Any], section: str) -> T:
+    known = {item.name for item in fields(kind)}  # type: ignore[arg-type]  # every kind is a dataclass
+    unknown = sorted(set(data) - known)
+    if unknown:
+        raise ManifestInvalid(f"model config section {section!r} has unknown keys {unknown}; known: {sorted(known)}")
+    return kind(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
