@@ -1,22 +1,177 @@
-"""Placeholder until the rules are in."""
+"""Mandarin tone sandhi: 一, 不, and third tones in a row.
+
+Rules after the national standard's description (Putonghua Shuiping Ceshi Gangyao, chapter on connected speech):
+一 and 不 by the tone that follows; a third tone before a third tone rises to the second, first inside words and then
+inside feet of two or three syllables.
+"""
 
 from __future__ import annotations
 
-from emotirt.errors import UnknownSymbol
-from emotirt.text.phonemes import Pronunciation
-from emotirt.text.zh_syllables import symbols_from_pinyin
+from collections.abc import Callable
+
+from emotirt.text.zh_sentence import NEUTRAL, Sentence, Syllable, Word
+
+_DIGITS = frozenset("〇零一二三四五六七八九")
+_NUMBER_TAIL = frozenset("十百千万亿点第初")
+_BIG_UNITS = frozenset("百千万亿")
+# Words in which 一 keeps its first tone although something follows: it is an ordinal there, or ends its word.
+_ORDINAL_AFTER_ONE = ("月份", "月", "号", "楼", "年级", "等奖", "等", "级", "班", "中全会")
+_NOT_A_MONTH = frozenset("一光")  # 一月一次, 一月光景
+_CARDINAL_BEFORE_MONTH = frozenset("每整这那头上下")
+_KEEP_ONE_WORDS = frozenset((
+    "统一", "唯一", "万一", "专一", "之一", "单一", "同一", "划一", "合一", "归一", "逐一", "第一", "初一", "周一",
+    "星期一", "礼拜一", "九一八", "五一", "七一", "八一", "一一", "一二九", "三合一", "不一", "如一", "一旦一夕",
+))  # fmt: skip
+# X不Y where 不 is an ordinary negation after an adverb, not the light one of 看不见, 好不好.
+_ADVERBS_BEFORE_NOT = frozenset("并决从毫绝也又再都就还更若要而岂莫既永可若倘且则却只我你他她它")
 
 
-def apply_sandhi(words: list[tuple[str, list[str]]]) -> list[Pronunciation]:
-    """Turn words with readings into pronunciations."""
-    result = []
-    for word, readings in words:
-        symbols: list[str] = []
-        for reading in readings:
-            try:
-                symbols.extend(symbols_from_pinyin(reading))
-            except UnknownSymbol:
-                continue
-        if symbols:
-            result.append(Pronunciation(word, tuple(symbols)))
+def apply_sandhi(sentence: Sentence, in_lexicon: Callable[[str], bool]) -> None:
+    """Change tones in place: 一, then 不, then third tones.
+
+    Args:
+        sentence: base readings, neutral tones already set.
+        in_lexicon: whether a string is a word; tells how three- and four-syllable words divide.
+    """
+    for word in sentence.words:
+        for offset, syllable in enumerate(word.syllables):
+            if syllable.hanzi == "一" and syllable.letters == "yi" and syllable.tone == 1:
+                syllable.tone = _tone_of_one(sentence, word, offset)
+            elif syllable.hanzi == "不" and syllable.letters == "bu" and syllable.tone == 4:
+                syllable.tone = _tone_of_not(sentence, word, offset)
+    _third_tones(sentence, in_lexicon)
+
+
+def _next_spoken(sentence: Sentence, index: int) -> Syllable | None:
+    for syllable in sentence.syllables[index + 1 :]:
+        if not syllable.silent:
+            return syllable
+    return None
+
+
+def _is_repeated_around(text: str, index: int) -> bool:
+    """Whether the same character stands on both sides, as in 看一看 and 好不好."""
+    return 0 < index < len(text) - 1 and text[index - 1] == text[index + 1]
+
+
+def _one_is_ordinal_or_digit(text: str, index: int) -> bool:
+    before = text[index - 1] if index else ""
+    after = text[index + 1 : index + 2]
+    if after in _BIG_UNITS and after:
+        return before in _DIGITS and before != "零" and before != ""
+    if before and (before in _DIGITS or before in _NUMBER_TAIL):
+        return True
+    if after and (after in _DIGITS or after == "十"):
+        return True
+    if before == "月" and after in ("日", "号"):
+        return True
+    rest = text[index + 1 : index + 4]
+    if rest.startswith("月"):
+        return before not in _CARDINAL_BEFORE_MONTH and rest[1:2] not in _NOT_A_MONTH
+    return rest.startswith(_ORDINAL_AFTER_ONE)
+
+
+def _tone_of_one(sentence: Sentence, word: Word, offset: int) -> int:
+    index = word.start + offset
+    text = sentence.text
+    following = _next_spoken(sentence, index)
+    if following is None:
+        return 1
+    if _is_repeated_around(text, index) and text[index - 1] not in _DIGITS:
+        return NEUTRAL
+    if offset == len(word.syllables) - 1 and (word.text in _KEEP_ONE_WORDS or _one_ends_clause(word)):
+        return 1
+    if _one_is_ordinal_or_digit(text, index):
+        return 1
+    return 2 if _underlying_fourth(following) else 4
+
+
+def _one_ends_clause(word: Word) -> bool:
+    """Whether 一 ends a longer word, as in 独一 or 始终如一; 有一, 这一, 每一 still count what follows."""
+    return len(word.text) > 1 and word.text[-2] not in "有这那每某另哪前后进任何这"
+
+
+def _underlying_fourth(syllable: Syllable) -> bool:
+    return syllable.tone == 4 or (syllable.tone == NEUTRAL and syllable.hanzi in "个下次上")
+
+
+def _tone_of_not(sentence: Sentence, word: Word, offset: int) -> int:
+    index = word.start + offset
+    if _is_repeated_around(sentence.text, index):
+        return NEUTRAL
+    inside = 0 < offset < len(word.syllables) - 1 and len(word.syllables) == 3
+    if inside and word.text[0] not in _ADVERBS_BEFORE_NOT:
+        return NEUTRAL
+    following = _next_spoken(sentence, index)
+    return 2 if following is not None and following.tone == 4 else 4
+
+
+def _third_tones(sentence: Sentence, in_lexicon: Callable[[str], bool]) -> None:
+    for word in sentence.words:
+        for group in _divisions(word, in_lexicon):
+            _raise_thirds(group)
+        _raise_thirds(_spoken(word.syllables)) if len(word.syllables) == 3 else None
+    for foot in feet(sentence):
+        _raise_thirds([syllable for word in foot for syllable in _spoken(word.syllables)])
+
+
+def _spoken(syllables: list[Syllable]) -> list[Syllable]:
+    return [syllable for syllable in syllables if not syllable.silent]
+
+
+def _raise_thirds(syllables: list[Syllable]) -> None:
+    """Turn each third tone that still stands before a third tone into a second, left to right."""
+    for left, right in zip(syllables, syllables[1:], strict=False):
+        if left.tone == 3 and right.tone == 3:
+            left.tone = 2
+
+
+def _divisions(word: Word, in_lexicon: Callable[[str], bool]) -> list[list[Syllable]]:
+    """Divide a word into the parts where third tones meet first: 展览|馆, 纸|老虎, 老虎|钳子."""
+    syllables, text = word.syllables, word.text
+    if len(syllables) == 3:
+        if not in_lexicon(text[:2]) and in_lexicon(text[1:]):
+            return [_spoken(syllables[1:])]
+        return [_spoken(syllables[:2])]
+    if len(syllables) < 3:
+        return [_spoken(syllables)]
+    return [_spoken(syllables[index : index + 2]) for index in range(0, len(syllables), 2)]
+
+
+def feet(sentence: Sentence) -> list[list[Word]]:
+    """Group words into feet: the stretches inside which third tones of neighbouring words meet.
+
+    One-syllable words pair up from the left; one left over leans on the two-syllable word after it, else on the
+    foot before it. Neutral-tone words lean on what stands before. Longer words stand alone.
+    """
+    result: list[list[Word]] = []
+    run: list[Word] = []
+    for word in sentence.words:
+        if len(word.syllables) == 1:
+            if word.syllables[0].tone == NEUTRAL and (run or result):
+                _close_run(run, result, None)
+                result[-1].append(word)
+            else:
+                run.append(word)
+            continue
+        leaning = _close_run(run, result, word)
+        result.append([*leaning, word])
+    _close_run(run, result, None)
     return result
+
+
+def _close_run(run: list[Word], result: list[list[Word]], following: Word | None) -> list[Word]:
+    """Move a run of one-syllable words into feet; return what leans on the following word."""
+    words = run.copy()
+    run.clear()
+    leaning: list[Word] = []
+    if len(words) % 2:
+        if following is not None and len(following.syllables) == 2:
+            leaning = [words.pop()]
+        elif len(words) == 1 and result and len(result[-1][-1].syllables) <= 2:
+            result[-1].append(words.pop())
+    pairs = [words[index : index + 2] for index in range(0, len(words), 2)]
+    if len(pairs) > 1 and len(pairs[-1]) == 1:
+        pairs[-2].extend(pairs.pop())
+    result.extend(pairs)
+    return leaning
