@@ -3,37 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, fields
 from typing import Any, TypeVar
 
+from emotirt.audio.mel import MelConfig
 from emotirt.errors import ManifestInvalid
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class MelConfig:
-    """Log-mel analysis shared by training, reference encoder and vocoder.
-
-    Attributes:
-        sample_rate_hz: audio rate.
-        n_mels: mel channels.
-        fft_samples: FFT size.
-        hop_samples: samples per frame.
-        window_samples: Hann window length.
-        low_hz: lowest filter edge.
-        high_hz: highest filter edge.
-        log_floor: magnitudes are clipped to it before the natural logarithm.
-    """
-
-    sample_rate_hz: int = 16_000
-    n_mels: int = 80
-    fft_samples: int = 1024
-    hop_samples: int = 256
-    window_samples: int = 1024
-    low_hz: float = 0.0
-    high_hz: float = 8_000.0
-    log_floor: float = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,10 +120,10 @@ class ReferenceConfig:
 class ModelConfig:
     """Everything that fixes the shape of the four networks."""
 
-    mel: MelConfig = field(default_factory=MelConfig)
-    acoustic: AcousticConfig = field(default_factory=AcousticConfig)
-    vocoder: VocoderConfig = field(default_factory=VocoderConfig)
-    reference: ReferenceConfig = field(default_factory=ReferenceConfig)
+    mel: MelConfig = MelConfig()
+    acoustic: AcousticConfig = AcousticConfig()
+    vocoder: VocoderConfig = VocoderConfig()
+    reference: ReferenceConfig = ReferenceConfig()
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain dicts for JSON."""

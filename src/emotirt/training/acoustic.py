@@ -1,0 +1,221 @@
+"""Trains the acoustic model and the reference encoder together on aligned clips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from emotirt.errors import TrainingError
+from emotirt.models.acoustic import AcousticModel, Variances
+from emotirt.models.config import ModelConfig
+from emotirt.models.reference import ReferenceEncoder
+from emotirt.training.features import DeviceData, batches_by_length, ranges
+from emotirt.training.journal import Average, Journal, cosine_rate, save_checkpoint
+from emotirt.training.losses import MarginClassifier, masked_l1, masked_mse
+from emotirt.training.sampling import References, corpus_weights
+
+
+@dataclass(frozen=True, slots=True)
+class AcousticTraining:
+    """How the acoustic model is trained.
+
+    Attributes:
+        max_seconds: wall time; the learning rate follows it.
+        frames_per_batch: padded frames a batch.
+        learning_rate: peak rate.
+        extra_references: recordings a step that only train the speaker and emotion classifiers.
+        report_every: steps between reports.
+        save_every_s: seconds between checkpoints.
+        seed: of sampling and initial weights.
+        max_steps: stop earlier after so many steps; for tests.
+    """
+
+    max_seconds: float = 480.0
+    frames_per_batch: int = 24_000
+    learning_rate: float = 1e-3
+    extra_references: int = 48
+    report_every: int = 200
+    save_every_s: float = 120.0
+    seed: int = 7
+    max_steps: int = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class TokenTargets:
+    """Flat per-token targets in clip order: ids int64, durations int64, pitch and energy float32, each [tokens]."""
+
+    ids: NDArray[np.int64]
+    durations: NDArray[np.int64]
+    pitch: NDArray[np.float32]
+    energy: NDArray[np.float32]
+
+
+class AcousticTrainer:
+    """Owns the networks, the optimizer and the data of one run."""
+
+    def __init__(self, data: DeviceData, targets: TokenTargets, model: ModelConfig, config: AcousticTraining) -> None:
+        torch.manual_seed(config.seed)
+        self.data, self.config, self.model_config = data, config, model
+        device = data.device
+        self.targets = tuple(
+            torch.from_numpy(part).to(device) for part in (targets.ids, targets.durations, targets.pitch, targets.energy)
+        )
+        self.acoustic = AcousticModel(model.acoustic).to(device)
+        self.reference = ReferenceEncoder(model.reference).to(device)
+        splits = np.array([clip.split for clip in data.clips])
+        aligned = self._aligned(targets.durations)
+        self.train_clips = np.flatnonzero(aligned & (splits == "train"))
+        self.test_clips = np.flatnonzero(aligned & (splits == "test"))
+        allowed = np.flatnonzero((splits == "train") & (data.layout.frame_counts >= 20))
+        self.references = References(data.clips, data.layout, allowed)
+        self.train_clips = np.array([i for i in self.train_clips if self.references.keys[i] in self.references.groups])
+        self.test_clips = np.array([i for i in self.test_clips if self.references.keys[i] in self.references.groups])
+        self.speakers = sorted({speaker for speaker, _ in self.references.groups})
+        self.emotions = sorted({emotion for _, emotion in self.references.groups})
+        self.speaker_head = MarginClassifier(model.reference.speaker_dim, len(self.speakers)).to(device)
+        self.emotion_head = MarginClassifier(model.reference.emotion_dim, len(self.emotions), 16.0, 0.1).to(device)
+        self.modules = nn.ModuleList([self.acoustic, self.reference, self.speaker_head, self.emotion_head])
+        self.optimizer = torch.optim.AdamW(
+            self.modules.parameters(), lr=config.learning_rate, betas=(0.9, 0.98), weight_decay=0.01,
+            fused=device.type == "cuda",
+        )  # fmt: skip
+        self.average = Average(self.modules, 0.998)
+        self.step = 0
+        self.spent_s = 0.0
+
+    def _aligned(self, durations: NDArray[np.int64]) -> NDArray[np.bool_]:
+        layout = self.data.layout
+        sums = np.concatenate(([0], np.cumsum(durations)))
+        total = sums[layout.token_starts + layout.token_counts] - sums[layout.token_starts]
+        return np.asarray((layout.token_counts > 2) & (total == layout.frame_counts))
+
+    def _batches(self, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
+        weights = corpus_weights(self.data.clips, self.train_clips)
+        while True:
+            pool = rng.choice(self.train_clips, 3000, p=weights)
+            yield from batches_by_length(pool, self.data.layout.frame_counts, self.config.frames_per_batch, rng)
+
+    def _vectors(self, keys: list[tuple[str, str]], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        spots, counts = self.references.draw(keys, rng)
+        mels = self.data.mels[torch.from_numpy(spots).to(self.data.device)].float()
+        mels = mels + 0.3 * torch.randn(len(keys), 1, 1, device=mels.device)  # loudness must not name the speaker
+        speaker, emotion = self.reference(mels.transpose(1, 2), torch.from_numpy(counts).to(mels.device))
+        return speaker, emotion
+
+    def _extra_keys(self, rng: np.random.Generator) -> list[tuple[str, str]]:
+        keys = list(self.references.groups)
+        acted = [key for key in keys if key[0].startswith("emodb")] or keys
+        half = self.config.extra_references // 2
+        return [keys[rng.integers(len(keys))] for _ in range(half)] + [acted[rng.integers(len(acted))] for _ in range(half)]
+
+    def losses(self, picked: NDArray[np.int64], rng: np.random.Generator, extra: bool = True) -> dict[str, Tensor]:
+        """Compute all losses of one batch of clips."""
+        mels, frame_mask = self.data.frames(picked)
+        layout = self.data.layout
+        counts = layout.token_counts[picked]
+        spots, mask = ranges(layout.token_starts[picked], counts, int(counts.max()), self.data.device)
+        ids, durations, pitch, energy = (part[spots] for part in self.targets)
+        lengths = torch.from_numpy(counts).to(self.data.device)
+        keys = [self.references.keys[index] for index in picked] + (self._extra_keys(rng) if extra else [])
+        speaker, emotion = self._vectors(keys, rng)
+        count = len(picked)
+        truth = Variances(durations.float() * mask, pitch * mask, energy * mask)
+        predicted_mel, predicted = self.acoustic(ids, lengths, (speaker[:count], emotion[:count]), truth, frame_mask)
+        device = self.data.device
+        speaker_ids_of = {name: index for index, name in enumerate(self.speakers)}
+        emotion_ids_of = {name: index for index, name in enumerate(self.emotions)}
+        speaker_ids = torch.tensor([speaker_ids_of[key[0]] for key in keys], device=device)
+        emotion_ids = torch.tensor([emotion_ids_of[key[1]] for key in keys], device=device)
+        speaker_loss, speaker_accuracy = self.speaker_head(speaker, speaker_ids)
+        emotion_loss, emotion_accuracy = self.emotion_head(emotion, emotion_ids)
+        log_target = torch.log1p(truth.log_durations)
+        return {
+            "mel": masked_l1(predicted_mel.float(), mels, frame_mask),
+            "duration": masked_mse(predicted.log_durations.float(), log_target, mask),
+            "pitch": masked_mse(predicted.pitch.float(), truth.pitch, mask),
+            "energy": masked_mse(predicted.energy.float(), truth.energy, mask),
+            "speaker": speaker_loss,
+            "emotion": emotion_loss,
+            "speaker_accuracy": speaker_accuracy,
+            "emotion_accuracy": emotion_accuracy,
+        }
+
+    def train(self, journal: Journal, out: Path) -> None:
+        """Train until the time or the steps are used up, saving on the way and at the end."""
+        rng = np.random.default_rng(self.config.seed + self.step)
+        before_s, saved_s = self.spent_s, 0.0
+        for picked in self._batches(rng):
+            self.spent_s = before_s + journal.elapsed_s
+            done = self.spent_s >= self.config.max_seconds or self.step >= self.config.max_steps
+            if done or journal.elapsed_s - saved_s > self.config.save_every_s:
+                saved_s = journal.elapsed_s
+                self.save(out)
+            if done:
+                journal.record(self.step, {f"test_{key}": value for key, value in self.evaluate().items()})
+                return
+            losses = self._update(picked, rng)
+            self.step += 1
+            if self.step % self.config.report_every == 0:
+                journal.record(self.step, {key: float(value) for key, value in losses.items()})
+
+    def _update(self, picked: NDArray[np.int64], rng: np.random.Generator) -> dict[str, Tensor]:
+        factor = cosine_rate(self.spent_s / self.config.max_seconds)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate * factor
+        with torch.autocast(self.data.device.type, torch.bfloat16):
+            losses = self.losses(picked, rng)
+        total = (
+            losses["mel"] + 0.3 * losses["duration"] + 0.1 * losses["pitch"] + 0.1 * losses["energy"]
+            + 0.03 * losses["speaker"] + 0.05 * losses["emotion"]
+        )  # fmt: skip
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()
+        nn.utils.clip_grad_norm_(self.modules.parameters(), 1.0)
+        self.optimizer.step()
+        self.average.update()
+        return losses
+
+    @torch.no_grad()
+    def evaluate(self) -> dict[str, float]:
+        """Average losses on held-out sentences with the current (not averaged) weights."""
+        self.modules.eval()
+        rng = np.random.default_rng(0)
+        sums: dict[str, float] = {}
+        batches = batches_by_length(self.test_clips, self.data.layout.frame_counts, self.config.frames_per_batch, rng)
+        for picked in batches:
+            for key, value in self.losses(picked, rng, extra=False).items():
+                sums[key] = sums.get(key, 0.0) + float(value) * len(picked)
+        self.modules.train()
+        return {key: value / max(1, len(self.test_clips)) for key, value in sums.items()}
+
+    def save(self, out: Path) -> None:
+        """Write ``acoustic.pt`` (averaged float16, for build) and ``acoustic_resume.pt`` (live float16, for going on)."""
+        averaged = self.average.half_state()
+        part = [
+            {key.removeprefix(f"{index}."): value for key, value in averaged.items() if key.startswith(f"{index}.")}
+            for index in range(2)
+        ]
+        config = {key: value for key, value in self.model_config.to_dict().items() if key != "vocoder"}
+        weights = {"acoustic": part[0], "reference": part[1]}
+        common: dict[str, Any] = {"config": config, "step": self.step, "spent_s": self.spent_s}
+        names = {"speakers": self.speakers, "emotions": self.emotions}
+        save_checkpoint(out / "acoustic.pt", {**common, **names, "weights": weights})
+        live = {key: value.half().cpu() for key, value in self.modules.state_dict().items()}
+        save_checkpoint(out / "acoustic_resume.pt", {**common, **names, "modules": live})
+
+    def resume(self, path: Path, restart_schedule: bool) -> None:
+        """Continue from ``acoustic_resume.pt``; optimizer moments start anew."""
+        state = torch.load(path, map_location=self.data.device, weights_only=True)
+        if state["speakers"] != self.speakers or state["emotions"] != self.emotions:
+            raise TrainingError(f"{path} was trained on other speakers or emotions than this pack; start without --resume")
+        self.modules.load_state_dict({key: value.float() for key, value in state["modules"].items()})
+        self.average = Average(self.modules, 0.998)
+        self.step = int(state["step"])
+        self.spent_s = 0.0 if restart_schedule else float(state["spent_s"])

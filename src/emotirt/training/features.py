@@ -1,0 +1,163 @@
+"""A pack on the training device: samples, cached log-mels and per-frame contours, gathered into batches there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from emotirt.audio.mel import mel_filterbank
+from emotirt.models.acoustic import ENERGY_CENTER_DB, ENERGY_SCALE_DB, PITCH_CENTER_SEMITONES, PITCH_SCALE_SEMITONES
+from emotirt.models.config import MelConfig
+from emotirt.training.corpus import Clip, Pack
+
+PITCH_REFERENCE_HZ = 100.0
+
+
+class LogMel(torch.nn.Module):
+    """Log-mel spectrogram on the device, equal to ``emotirt.audio.mel.log_mel``."""
+
+    def __init__(self, config: MelConfig) -> None:
+        super().__init__()
+        self.config = config
+        bank = mel_filterbank(
+            config.sample_rate_hz, config.fft_samples, config.n_mels, config.low_hz, config.high_hz
+        )
+        self.register_buffer("bank", torch.from_numpy(np.asarray(bank, dtype=np.float32)))
+        self.register_buffer("window", torch.hann_window(config.window_samples))
+
+    def magnitudes(self, samples: Tensor) -> Tensor:
+        """Return linear magnitudes [B, fft/2+1, T] of samples [B, hop * T]."""
+        config = self.config
+        edge = (config.fft_samples - config.hop_samples) // 2
+        padded = functional.pad(samples.float().unsqueeze(1), (edge, edge), mode="reflect").squeeze(1)
+        spectrum = torch.stft(
+            padded, config.fft_samples, config.hop_samples, config.window_samples, self.window,
+            center=False, return_complex=True,
+        )  # fmt: skip
+        return torch.sqrt(spectrum.real.square() + spectrum.imag.square() + 1e-9)
+
+    def forward(self, samples: Tensor) -> Tensor:
+        """Return log-mel float32 [B, n_mels, T] of samples [B, hop * T]."""
+        return torch.log(torch.matmul(self.bank, self.magnitudes(samples)).clamp(min=self.config.log_floor))
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where each clip's frames and tokens lie in the flat arrays; int64 numpy arrays [clips]."""
+
+    frame_starts: NDArray[np.int64]
+    frame_counts: NDArray[np.int64]
+    token_starts: NDArray[np.int64]
+    token_counts: NDArray[np.int64]
+
+
+def layout_of(clips: Sequence[Clip], hop_samples: int) -> Layout:
+    """Lay frames and tokens of the clips end to end; a clip without symbols has 0 tokens."""
+    tokens = np.array([len(clip.symbols or ()) for clip in clips], dtype=np.int64)
+    return Layout(
+        np.array([clip.offset_samples // hop_samples for clip in clips], dtype=np.int64),
+        np.array([clip.sample_count // hop_samples for clip in clips], dtype=np.int64),
+        np.concatenate(([0], np.cumsum(tokens)[:-1])),
+        tokens,
+    )
+
+
+def ranges(starts: NDArray[np.int64], counts: NDArray[np.int64], width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Make gather indices.
+
+    Returns: int64 [B, width] flat positions (clamped into the row on padding) and float32 mask [B, width].
+    """
+    start = torch.as_tensor(starts, device=device).unsqueeze(1)
+    count = torch.as_tensor(counts, device=device).unsqueeze(1)
+    steps = torch.arange(width, device=device).unsqueeze(0)
+    return start + torch.minimum(steps, (count - 1).clamp(min=0)), (steps < count).float()
+
+
+class DeviceData:
+    """A pack's samples, mels and contours on a device.
+
+    Attributes:
+        audio: int16 [samples].
+        mels: float16 [frames, n_mels], natural-log mel.
+        pitch: float32 [frames], normalized semitones, interpolated through unvoiced frames.
+        voiced: bool [frames].
+        energy: float32 [frames], normalized dB.
+    """
+
+    def __init__(self, pack: Pack, f0_hz: NDArray[np.float16], config: MelConfig, device: torch.device) -> None:
+        self.clips = pack.clips
+        self.config = config
+        self.device = device
+        self.layout = layout_of(pack.clips, config.hop_samples)
+        self.audio = torch.from_numpy(np.array(pack.audio)).to(device)
+        self.log_mel = LogMel(config).to(device)
+        self.mels, self.energy = self._mels_and_energy()
+        contour, voiced = self._contours(f0_hz)
+        self.pitch = torch.from_numpy(contour).to(device)
+        self.voiced = torch.from_numpy(voiced).to(device)
+
+    def _mels_and_energy(self) -> tuple[Tensor, Tensor]:
+        hop, total = self.config.hop_samples, len(self.audio) // self.config.hop_samples
+        mels = torch.empty(total, self.config.n_mels, dtype=torch.float16, device=self.device)
+        energy = torch.empty(total, device=self.device)
+        for start, count in zip(self.layout.frame_starts.tolist(), self.layout.frame_counts.tolist(), strict=True):
+            samples = self.audio[start * hop : (start + count) * hop].float() / 32768.0
+            mel = self.log_mel(samples.unsqueeze(0))[0].T
+            mels[start : start + count] = mel.half()
+            level_db = 20.0 * torch.log10(torch.linalg.vector_norm(mel.exp(), dim=1))
+            energy[start : start + count] = (level_db - ENERGY_CENTER_DB) / ENERGY_SCALE_DB
+        return mels, energy
+
+    def _contours(self, f0_hz: NDArray[np.float16]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        f0 = f0_hz.astype(np.float32)
+        voiced = f0 > 0
+        semitones = 12.0 * np.log2(np.maximum(f0, 1.0) / PITCH_REFERENCE_HZ)
+        normalized = (semitones - PITCH_CENTER_SEMITONES) / PITCH_SCALE_SEMITONES
+        contour = np.zeros_like(f0)
+        for start, count in zip(self.layout.frame_starts, self.layout.frame_counts, strict=True):
+            spots = np.flatnonzero(voiced[start : start + count])
+            if len(spots):
+                contour[start : start + count] = np.interp(np.arange(count), spots, normalized[start + spots])
+        return contour.astype(np.float32), voiced
+
+    def frames(self, picked: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
+        """Gather whole mels: float32 [B, F, n_mels] zero on padding, and the mask [B, F]."""
+        counts = self.layout.frame_counts[picked]
+        spots, mask = ranges(self.layout.frame_starts[picked], counts, int(counts.max()), self.device)
+        return self.mels[spots].float() * mask.unsqueeze(2), mask
+
+    def segments(self, picked: NDArray[np.int64], frames: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Gather random stretches of clips that are at least that long.
+
+        Returns: flat frame positions int64 [B, frames] and samples float32 [B, hop * frames].
+        """
+        room = self.layout.frame_counts[picked] - frames
+        starts = self.layout.frame_starts[picked] + (rng.random(len(picked)) * (room + 1)).astype(np.int64)
+        start = torch.as_tensor(starts, device=self.device).unsqueeze(1)
+        hop = self.config.hop_samples
+        spots = start + torch.arange(frames, device=self.device)
+        samples = self.audio[start * hop + torch.arange(frames * hop, device=self.device)].float() / 32768.0
+        return spots, samples
+
+
+def batches_by_length(
+    picked: NDArray[np.int64], frame_counts: NDArray[np.int64], frames_per_batch: int, rng: np.random.Generator
+) -> list[NDArray[np.int64]]:
+    """Group clips of like length so that batch size times the longest stays within ``frames_per_batch``."""
+    ordered = picked[np.argsort(frame_counts[picked], kind="stable")]
+    batches, current = [], []
+    for index in ordered.tolist():
+        if current and (len(current) + 1) * int(frame_counts[index]) > frames_per_batch:
+            batches.append(np.array(current, dtype=np.int64))
+            current = []
+        current.append(index)
+    if current:
+        batches.append(np.array(current, dtype=np.int64))
+    rng.shuffle(batches)  # type: ignore[arg-type]  # a list of arrays is a mutable sequence
+    return batches
