@@ -1,0 +1,106 @@
+"""From a normalized sentence to items (words and punctuation), and from items to the symbols of one utterance."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from emotirt.text.en import english_words
+from emotirt.text.phonemes import Pronunciation
+from emotirt.text.symbols import BOUNDARY, END, START
+from emotirt.types import Word
+
+HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+_PIECE = re.compile(
+    rf"(?P<han>[{HAN}](?:\s*[{HAN}])*)"
+    r"|(?P<latin>[A-Za-z'](?:[A-Za-z'\-\s]*[A-Za-z'])?)"
+    r"|(?P<override>[\U000f0000-\U000ffffd])"
+    r"|(?P<dots>\.{2,}|[。．]{2,}|…+)"
+    r"|(?P<mark>[^\w\s])"
+)
+_MARKS = {
+    "?": "?", "？": "?", "!": "!", "！": "!", ".": ".", "。": ".", "｡": ".", ";": ";", "；": ";",
+    ",": ",", "，": ",", "、": ",", ":": ",", "：": ",", "—": ",", "–": ",", "‒": ",", "―": ",", "~": ",", "～": ",",
+}  # fmt: skip
+_SOFT = frozenset("\"“”„«»‘’‹›「」『』《》〈〉()（）[]【】{}〔〕〖〗")
+_STRENGTH = {",": 1, ";": 2, ".": 3, "…": 4, "!": 5, "?": 6}
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """Punctuation between words.
+
+    Attributes:
+        symbol: one of the symbol table's punctuation symbols.
+        soft: whether it comes from a quote or bracket, which says nothing about how a sentence ends.
+    """
+
+    symbol: str
+    soft: bool = False
+
+
+Item = Pronunciation | Mark
+
+
+def items_from_text(text: str, overrides: Sequence[tuple[str, ...]] = ()) -> list[Item]:
+    """Read a normalized sentence.
+
+    Args:
+        text: normalized; a character U+F0000 + i stands for overrides[i].
+        overrides: phonemes given by the caller.
+    """
+    from emotirt.text.zh import chinese_words
+
+    readers: dict[str, Callable[[str], list[Item]]] = {
+        "han": lambda run: list(chinese_words("".join(run.split()))),
+        "latin": lambda run: list(english_words(run)),
+        "override": lambda run: _override_items(ord(run) - 0xF0000, overrides),
+        "dots": lambda _: [Mark("…")],
+        "mark": _mark_items,
+    }
+    items: list[Item] = []
+    for match in _PIECE.finditer(text):
+        items.extend(readers[match.lastgroup or "mark"](match.group()))
+    return items
+
+
+def _override_items(index: int, overrides: Sequence[tuple[str, ...]]) -> list[Item]:
+    if index >= len(overrides):
+        return []
+    return [Pronunciation(" ".join(overrides[index]), overrides[index])]
+
+
+def _mark_items(mark: str) -> list[Item]:
+    if mark in _SOFT:
+        return [Mark(",", soft=True)]
+    return [Mark(_MARKS[mark])] if mark in _MARKS else []
+
+
+def symbols_from_items(items: Sequence[Item]) -> tuple[tuple[str, ...], tuple[Word, ...]]:
+    """Lay out one utterance: edges, words, boundaries, punctuation.
+
+    Neighbouring marks merge into the strongest; marks before the first word are dropped; a sentence that ends in no
+    mark, or in a quote or bracket only, ends in a full stop.
+
+    Returns: symbols from ``^`` to ``$``, and the words with their token spans.
+    """
+    symbols: list[str] = [START]
+    words: list[Word] = []
+    pending: list[Mark] = []
+    for item in items:
+        if isinstance(item, Mark):
+            pending.append(item)
+            continue
+        if words:
+            symbols.append(_strongest(pending) or BOUNDARY)
+        pending.clear()
+        words.append(Word(item.word, len(symbols), len(item.symbols)))
+        symbols.extend(item.symbols)
+    symbols.append(_strongest([mark for mark in pending if not mark.soft]) or ".")
+    symbols.append(END)
+    return tuple(symbols), tuple(words)
+
+
+def _strongest(marks: Sequence[Mark]) -> str | None:
+    return max((mark.symbol for mark in marks), key=lambda symbol: _STRENGTH[symbol], default=None)
