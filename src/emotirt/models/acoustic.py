@@ -17,6 +17,8 @@ PITCH_SCALE_SEMITONES = 6.0
 ENERGY_CENTER_DB = 0.0
 """Energy is 20 log10 of the L2 norm of a frame's mel magnitudes; networks see (energy - center) / scale."""
 ENERGY_SCALE_DB = 12.0
+MEAN_LOG_MEL = -5.0
+"""Where the decoder's output starts before training; about the mean of speech."""
 
 
 class Variances(NamedTuple):
@@ -151,6 +153,7 @@ class Decoder(nn.Module):
         self.scaled = config.upsampling_scaled
         self.stack = BlockStack(config.decoder)
         self.to_mel = nn.Linear(config.decoder.hidden, config.n_mels)
+        nn.init.constant_(self.to_mel.bias, MEAN_LOG_MEL)
 
     def forward(self, hidden: Tensor, durations: Tensor, lengths: Tensor, frame_mask: Tensor) -> Tensor:
         """Decode.
