@@ -17,12 +17,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
+from emotirt.models.acoustic import ENERGY_SCALE_DB
 from emotirt.models.layers import mask_from_lengths
 from emotirt.text.symbols import BOUNDARY, START, SymbolTable
 from emotirt.training.features import DeviceData, batches_by_length
 
 BLANK_LOG_PROBABILITY = -1.0
 NEVER = -1e9
+BOUNDARY_DROP = 0.8
+"""Share of training passes without word boundaries, so that they learn silence and not the sound between words."""
+LOUD_BELOW_PEAK_DB = 25.0
+LOUD_BOUNDARY_PENALTY = 4.0
+"""In the search a word boundary loses this log probability on frames within that many dB of the clip's peak level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +160,7 @@ class AlignmentTrainer:
         for index in picked:
             start, count = layout.token_starts[index], layout.token_counts[index]
             keep = np.arange(start, start + count)
-            if drop_boundaries and rng.random() < 0.5:
+            if drop_boundaries and rng.random() < BOUNDARY_DROP:
                 keep = keep[~self.optional[keep]]
             rows.append(keep)
         counts = np.array([len(row) for row in rows])
@@ -210,8 +216,16 @@ class AlignmentTrainer:
                 frames, tokens = int(layout.frame_counts[index]), int(layout.token_counts[index])
                 start = int(layout.token_starts[index])
                 optional = self.optional[start : start + tokens]
-                flat[start : start + tokens] = best_path(np.ascontiguousarray(scores[row, :frames, :tokens]), optional)
+                own = scores[row, :frames, :tokens] - self._boundary_penalty(int(index), optional)
+                flat[start : start + tokens] = best_path(np.ascontiguousarray(own), optional)
         return flat
+
+    def _boundary_penalty(self, index: int, optional: NDArray[np.bool_]) -> NDArray[np.float32]:
+        layout = self.data.layout
+        start = int(layout.frame_starts[index])
+        level = self.data.energy[start : start + int(layout.frame_counts[index])].cpu().numpy()
+        loud = level > np.percentile(level, 95) - LOUD_BELOW_PEAK_DB / ENERGY_SCALE_DB
+        return np.outer(loud, optional).astype(np.float32) * np.float32(LOUD_BOUNDARY_PENALTY)
 
 
 def token_means(data: DeviceData, contour: Tensor, durations: NDArray[np.int64]) -> NDArray[np.float32]:
