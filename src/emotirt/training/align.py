@@ -19,16 +19,17 @@ from torch.nn import functional
 
 from emotirt.models.acoustic import ENERGY_SCALE_DB
 from emotirt.models.layers import mask_from_lengths
-from emotirt.text.symbols import BOUNDARY, START, SymbolTable
-from emotirt.training.features import DeviceData, batches_by_length
+from emotirt.text.symbols import BOUNDARY, SPECIALS, START, SymbolTable
+from emotirt.training.features import DeviceData, batches_by_length, ranges
 
 BLANK_LOG_PROBABILITY = -1.0
 NEVER = -1e9
+SEARCH_PRIOR_WEIGHT = 0.2
 BOUNDARY_DROP = 0.8
 """Share of training passes without word boundaries, so that they learn silence and not the sound between words."""
 LOUD_BELOW_PEAK_DB = 25.0
-LOUD_BOUNDARY_PENALTY = 4.0
-"""In the search a word boundary loses this log probability on frames within that many dB of the clip's peak level."""
+LOUD_SILENCE_PENALTY = 4.0
+"""Edges, boundaries and punctuation lose this log probability on frames within that many dB of the clip's peak level."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class AlignConfig:
     """
 
     channels: int = 128
-    steps: int = 1800
+    steps: int = 2000
     frames_per_batch: int = 16_000
     learning_rate: float = 2e-3
     seed: int = 1
@@ -150,11 +151,15 @@ class AlignmentTrainer:
         self.optional = ids == table.ids_from_symbols([BOUNDARY])[0]
         silence = int(table.ids_from_symbols([START])[0])
         self.ids = torch.from_numpy(np.where(self.optional, silence, ids)).to(data.device)
+        silences = table.ids_from_symbols(SPECIALS)
+        self.silent = torch.from_numpy(np.isin(ids, silences).astype(np.float32)).to(data.device)
+        self.loud = self._loud_frames()
         self.model = Aligner(len(table), data.config.n_mels, config.channels).to(data.device)
         counts = data.layout.token_counts
         self.usable = np.flatnonzero((counts > 2) & (data.layout.frame_counts >= counts + 2))
 
     def _tokens(self, picked: NDArray[np.int64], drop_boundaries: bool, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
+        """Return flat token positions int64 [B, N] and token counts int64 [B]."""
         rows = []
         layout = self.data.layout
         for index in picked:
@@ -167,7 +172,7 @@ class AlignmentTrainer:
         spots = np.zeros((len(rows), counts.max()), dtype=np.int64)
         for index, row in enumerate(rows):
             spots[index, : len(row)] = row
-        return self.ids[torch.from_numpy(spots).to(self.data.device)], torch.from_numpy(counts).to(self.data.device)
+        return torch.from_numpy(spots).to(self.data.device), torch.from_numpy(counts).to(self.data.device)
 
     def train(self, report: Callable[[int, float], None]) -> None:
         """Run the configured steps; ``report(step, loss)`` now and then."""
@@ -178,7 +183,7 @@ class AlignmentTrainer:
         while step < self.config.steps:
             pool = rng.choice(self.usable, min(2048, len(self.usable)), replace=False)
             for picked in batches_by_length(pool, self.data.layout.frame_counts, self.config.frames_per_batch, rng):
-                loss = self._step(picked, rng, prior_scale=1.0)
+                loss = self._step(picked, rng)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -190,12 +195,10 @@ class AlignmentTrainer:
                 if step >= self.config.steps:
                     break
 
-    def _step(self, picked: NDArray[np.int64], rng: np.random.Generator, prior_scale: float) -> Tensor:
-        mels, mask = self.data.frames(picked)
-        ids, token_counts = self._tokens(picked, True, rng)
-        frame_counts = mask.sum(dim=1).long()
-        scores = self.model(ids, token_counts, mels, mask)
-        prior = beta_binomial_prior(token_counts, frame_counts, ids.shape[1], mels.shape[1], prior_scale)
+    def _step(self, picked: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
+        spots, token_counts = self._tokens(picked, True, rng)
+        scores, prior = self._scores(picked, spots, token_counts)
+        frame_counts = torch.from_numpy(self.data.layout.frame_counts[picked]).to(self.data.device)
         return forward_sum_loss(scores + prior, token_counts, frame_counts)
 
     @torch.no_grad()
@@ -207,25 +210,34 @@ class AlignmentTrainer:
         layout, rng = self.data.layout, np.random.default_rng(0)
         flat = np.zeros(int(layout.token_counts.sum()), dtype=np.int64)
         for picked in batches_by_length(self.usable, layout.frame_counts, self.config.frames_per_batch, rng):
-            mels, mask = self.data.frames(picked)
-            ids, token_counts = self._tokens(picked, False, rng)
-            frame_counts = mask.sum(dim=1).long()
-            prior = beta_binomial_prior(token_counts, frame_counts, ids.shape[1], mels.shape[1])
-            scores = (self.model(ids, token_counts, mels, mask) + 0.2 * prior).cpu().numpy()
+            spots, token_counts = self._tokens(picked, False, rng)
+            scores, prior = self._scores(picked, spots, token_counts)
+            on_host = (scores + SEARCH_PRIOR_WEIGHT * prior).cpu().numpy()
             for row, index in enumerate(picked):
                 frames, tokens = int(layout.frame_counts[index]), int(layout.token_counts[index])
                 start = int(layout.token_starts[index])
-                optional = self.optional[start : start + tokens]
-                own = scores[row, :frames, :tokens] - self._boundary_penalty(int(index), optional)
-                flat[start : start + tokens] = best_path(np.ascontiguousarray(own), optional)
+                own = np.ascontiguousarray(on_host[row, :frames, :tokens])
+                flat[start : start + tokens] = best_path(own, self.optional[start : start + tokens])
         return flat
 
-    def _boundary_penalty(self, index: int, optional: NDArray[np.bool_]) -> NDArray[np.float32]:
+    def _loud_frames(self) -> Tensor:
+        """Return 1.0 on frames near their clip's peak level, flat float32 [frames]."""
+        energy = self.data.energy.cpu().numpy()
+        loud = np.zeros_like(energy)
+        for start, count in zip(self.data.layout.frame_starts, self.data.layout.frame_counts, strict=True):
+            level = energy[start : start + count]
+            loud[start : start + count] = level > np.percentile(level, 95) - LOUD_BELOW_PEAK_DB / ENERGY_SCALE_DB
+        return torch.from_numpy(loud).to(self.data.device)
+
+    def _scores(self, picked: NDArray[np.int64], spots: Tensor, token_counts: Tensor) -> tuple[Tensor, Tensor]:
+        """Score frames against tokens at flat positions ``spots`` [B, N]; returns [B, F, N] and the log prior."""
+        mels, mask = self.data.frames(picked)
         layout = self.data.layout
-        start = int(layout.frame_starts[index])
-        level = self.data.energy[start : start + int(layout.frame_counts[index])].cpu().numpy()
-        loud = level > np.percentile(level, 95) - LOUD_BELOW_PEAK_DB / ENERGY_SCALE_DB
-        return np.outer(loud, optional).astype(np.float32) * np.float32(LOUD_BOUNDARY_PENALTY)
+        places, _ = ranges(layout.frame_starts[picked], layout.frame_counts[picked], mels.shape[1], self.data.device)
+        scores = self.model(self.ids[spots], token_counts, mels, mask)
+        penalty = self.loud[places].unsqueeze(2) * self.silent[spots].unsqueeze(1) * LOUD_SILENCE_PENALTY
+        prior = beta_binomial_prior(token_counts, mask.sum(dim=1).long(), spots.shape[1], mels.shape[1])
+        return scores - penalty, prior
 
 
 def token_means(data: DeviceData, contour: Tensor, durations: NDArray[np.int64]) -> NDArray[np.float32]:
