@@ -16,6 +16,10 @@ from emotirt.types import FloatArray
 
 HOP_SAMPLES = 256
 TRIM_BELOW_PEAK_DB = 38.0
+TRIM_ABOVE_FLOOR_DB = 9.0
+TRIM_LEAST_DB = 18.0
+"""Frames count as speech that are within 38 dB of the loud ones and 9 dB above the noise floor; noisy recordings keep
+at least what is within 18 dB of the loud ones."""
 KEEP_BEFORE_S = 0.08
 KEEP_AFTER_S = 0.14
 SPEECH_LEVEL_DBFS = -23.0
@@ -57,10 +61,12 @@ def speech_span(samples: FloatArray) -> tuple[int, int, float]:
     count = max(1, len(samples) // step)
     power = np.square(np.pad(samples, (0, max(0, step - len(samples))))[: count * step].reshape(count, step)).mean(axis=1)
     level_db = 10.0 * np.log10(power + 1e-10)
-    active = np.flatnonzero(level_db > np.percentile(level_db, 95) - TRIM_BELOW_PEAK_DB)
+    floor, peak = np.percentile(level_db, [3, 95])
+    threshold = min(max(peak - TRIM_BELOW_PEAK_DB, floor + TRIM_ABOVE_FLOOR_DB), peak - TRIM_LEAST_DB)
+    active = np.flatnonzero(level_db > threshold)
     start = max(0, int(active[0] * step - KEEP_BEFORE_S * SAMPLE_RATE_HZ))
     end = min(len(samples), int((active[-1] + 1) * step + KEEP_AFTER_S * SAMPLE_RATE_HZ))
-    loud = power[level_db > np.percentile(level_db, 95) - 25.0]
+    loud = power[level_db > peak - 25.0]
     return start, end, float(10.0 * np.log10(loud.mean() + 1e-10))
 
 
