@@ -140,7 +140,10 @@ def predict_mels(args: argparse.Namespace, data: DeviceData) -> tuple[Tensor, ND
 def run_vocoder(args: argparse.Namespace) -> None:
     """Train the vocoder; with ``--acoustic``, fine-tune it on predicted mels."""
     data = open_data(args)
-    config = VocoderTraining(max_seconds=args.max_seconds, max_steps=args.steps, compile=args.compile)
+    config = VocoderTraining(
+        max_seconds=args.max_seconds, max_steps=args.steps, cuda_graph=args.cuda_graph,
+        stop_after_s=args.stop_after_seconds,
+    )
     if args.learning_rate:
         config = replace(config, learning_rate=args.learning_rate)
     if args.tiny:
@@ -170,7 +173,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=None, help="stop after so many steps (align: default 1800)")
     parser.add_argument("--acoustic", type=Path, help="vocoder: acoustic.pt whose mels to fine-tune on")
     parser.add_argument("--learning-rate", type=float, help="vocoder: peak learning rate")
-    parser.add_argument("--compile", action="store_true", help="vocoder: use torch.compile")
+    parser.add_argument("--cuda-graph", action="store_true", help="vocoder: replay the step as a CUDA graph")
+    parser.add_argument("--stop-after-seconds", type=float, default=1e9, help="vocoder: stop early, to resume later")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     parser.add_argument("--restart-schedule", action="store_true", help="with --resume: a new schedule of --max-seconds")
     parser.add_argument("--tiny", action="store_true", help="tiny networks and batches, for a dry run")

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -20,7 +19,7 @@ from emotirt.training.journal import Average, Journal, cosine_rate, save_checkpo
 from emotirt.training.losses import MultiScaleMelLoss, discriminator_loss, feature_loss, generator_loss
 from emotirt.training.sampling import corpus_weights
 
-logger = logging.getLogger(__name__)
+StepFunction = Callable[[Tensor, Tensor, bool], dict[str, Tensor]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +34,12 @@ class VocoderTraining:
         mel_weight: weight of the mel loss (45 in the HiFi-GAN paper).
         warm_steps: steps with the mel loss only, before the discriminators begin.
         predicted_share: share of segments whose mel is the acoustic model's, once those are given.
-        compile: use torch.compile for both sides.
+        cuda_graph: capture the whole step once and replay it; the small kernels are launch-bound otherwise.
         report_every: steps between reports.
         save_every_s: seconds between checkpoints.
         seed: of sampling and initial weights.
         max_steps: stop earlier after so many steps; for tests.
+        stop_after_s: stop this run after so many seconds, with the schedule unfinished, to be resumed.
     """
 
     max_seconds: float = 480.0
@@ -49,11 +49,36 @@ class VocoderTraining:
     mel_weight: float = 45.0
     warm_steps: int = 300
     predicted_share: float = 0.7
-    compile: bool = False
+    cuda_graph: bool = False
     report_every: int = 200
     save_every_s: float = 120.0
     seed: int = 11
     max_steps: int = 1_000_000
+    stop_after_s: float = 1e9
+
+
+class CapturedStep:
+    """One training step recorded as a CUDA graph over fixed input buffers."""
+
+    def __init__(self, compute: StepFunction, mels: Tensor, real: Tensor, adversarial: bool) -> None:
+        self.adversarial = adversarial
+        self._mels, self._real = mels.clone(), real.clone()
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(3):
+                compute(self._mels, self._real, adversarial)
+        torch.cuda.current_stream().wait_stream(side)
+        self._graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self._graph):
+            self._figures = compute(self._mels, self._real, adversarial)
+
+    def replay(self, mels: Tensor, real: Tensor) -> dict[str, Tensor]:
+        """Run the step on new data; the returned tensors are overwritten by the next replay."""
+        self._mels.copy_(mels)
+        self._real.copy_(real)
+        self._graph.replay()
+        return self._figures
 
 
 class VocoderTrainer:
@@ -65,13 +90,9 @@ class VocoderTrainer:
         device = data.device
         self.generator = Generator(model.vocoder).to(device)
         self.discriminators = Discriminators().to(device)
-        fused = device.type == "cuda"
-        self.generator_optimizer = torch.optim.AdamW(
-            self.generator.parameters(), lr=config.learning_rate, betas=(0.8, 0.99), fused=fused
-        )
-        self.discriminator_optimizer = torch.optim.AdamW(
-            self.discriminators.parameters(), lr=config.learning_rate, betas=(0.8, 0.99), fused=fused
-        )
+        self.rate = torch.tensor(config.learning_rate, device=device)
+        self.generator_optimizer = self._optimizer(self.generator)
+        self.discriminator_optimizer = self._optimizer(self.discriminators)
         self.mel_loss = MultiScaleMelLoss(model.mel.sample_rate_hz).to(device)
         self.average = Average(self.generator, 0.999)
         long_enough = data.layout.frame_counts >= config.segment_frames
@@ -81,9 +102,14 @@ class VocoderTrainer:
         self.predicted_mels: Tensor | None = None
         self.step = 0
         self.spent_s = 0.0
-        compiled = torch.compile if config.compile else (lambda module: module)
-        self._generate: Any = compiled(self.generator)
-        self._judge: Any = compiled(self.discriminators)
+        self._captured: CapturedStep | None = None
+
+    def _optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
+        on_gpu = self.data.device.type == "cuda"
+        return torch.optim.AdamW(
+            module.parameters(), lr=self.rate if on_gpu else self.config.learning_rate, betas=(0.8, 0.99), fused=on_gpu,
+            capturable=on_gpu,
+        )  # fmt: skip
 
     def use_predicted(self, mels: Tensor, known: NDArray[np.bool_]) -> None:
         """Give predicted mels, float16 [frames, n_mels]; from now on only clips ``known`` to have them are drawn."""
@@ -108,7 +134,11 @@ class VocoderTrainer:
         before_s, saved_s = self.spent_s, 0.0
         while True:
             self.spent_s = before_s + journal.elapsed_s
-            done = self.spent_s >= self.config.max_seconds or self.step >= self.config.max_steps
+            done = (
+                self.spent_s >= self.config.max_seconds
+                or self.step >= self.config.max_steps
+                or journal.elapsed_s >= self.config.stop_after_s
+            )
             if done or journal.elapsed_s - saved_s > self.config.save_every_s:
                 saved_s = journal.elapsed_s
                 self.save(out)
@@ -123,43 +153,55 @@ class VocoderTrainer:
 
     def _update(self, mels: Tensor, real: Tensor) -> dict[str, Tensor]:
         rate = self.config.learning_rate * cosine_rate(self.spent_s / self.config.max_seconds, warmup=0.005, floor=0.08)
-        for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-        autocast = torch.autocast(self.data.device.type, torch.bfloat16)
-        with autocast:
-            fake = self._generate(mels)
-        fake = fake.float()
+        self.rate.fill_(rate)
+        if self.data.device.type != "cuda":
+            for optimizer in (self.generator_optimizer, self.discriminator_optimizer):
+                optimizer.param_groups[0]["lr"] = rate
         adversarial = self.step >= self.config.warm_steps
-        figures = self._update_discriminators(real, fake.detach()) if adversarial else {}
+        if not self.config.cuda_graph:
+            return self._compute(mels, real, adversarial)
+        if self._captured is None or self._captured.adversarial != adversarial:
+            self._captured = CapturedStep(self._compute, mels, real, adversarial)
+        return self._captured.replay(mels, real)
+
+    def _compute(self, mels: Tensor, real: Tensor, adversarial: bool) -> dict[str, Tensor]:
+        """Do one whole step on the device, with nothing that waits for it."""
+        autocast = torch.autocast(self.data.device.type, torch.bfloat16, cache_enabled=False)
+        with autocast:
+            fake = self.generator(mels)
+        fake = fake.float()
+        figures: dict[str, Tensor] = {}
+        if adversarial:
+            figures["discriminator"] = self._update_discriminators(real, fake.detach())
         mel = self.mel_loss(fake, real)
         total = self.config.mel_weight * mel
         if adversarial:
+            self.discriminators.requires_grad_(False)
+            with torch.no_grad(), autocast:
+                _, real_features = self.discriminators(real)
             with autocast:
-                scores, features = self._judge(torch.cat((real, fake)))
-            half = len(real)
-            fakes = [[f[half:] for f in fs] for fs in features]
-            reals = [[f[:half] for f in fs] for fs in features]
-            figures["generator"] = generator_loss([s[half:] for s in scores])
-            figures["feature"] = feature_loss(reals, fakes)
+                scores, features = self.discriminators(fake)
+            figures["generator"] = generator_loss(scores)
+            figures["feature"] = feature_loss(real_features, features)
             total = total + figures["generator"] + 2.0 * figures["feature"]
         self.generator_optimizer.zero_grad(set_to_none=True)
         total.backward()
         nn.utils.clip_grad_norm_(self.generator.parameters(), 500.0)
         self.generator_optimizer.step()
+        self.discriminators.requires_grad_(True)
         self.average.update()
-        return {"mel": mel, **figures}
+        return {"mel": mel.detach(), **{key: value.detach() for key, value in figures.items()}}
 
-    def _update_discriminators(self, real: Tensor, fake: Tensor) -> dict[str, Tensor]:
-        with torch.autocast(self.data.device.type, torch.bfloat16):
-            scores, _ = self._judge(torch.cat((real, fake)))
+    def _update_discriminators(self, real: Tensor, fake: Tensor) -> Tensor:
+        with torch.autocast(self.data.device.type, torch.bfloat16, cache_enabled=False):
+            scores, _ = self.discriminators(torch.cat((real, fake)))
         half = len(real)
         loss = discriminator_loss([s[:half] for s in scores], [s[half:] for s in scores])
         self.discriminator_optimizer.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.discriminators.parameters(), 500.0)
         self.discriminator_optimizer.step()
-        return {"discriminator": loss}
+        return loss
 
     @torch.no_grad()
     def evaluate(self) -> float:
