@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from emotirt.errors import TrainingError
 from emotirt.models.acoustic import AcousticModel, Variances
+from emotirt.models.checkpoint import load_weights
 from emotirt.models.config import ModelConfig
 from emotirt.models.reference import ReferenceEncoder
 from emotirt.training.features import DeviceData, batches_by_length, ranges
@@ -211,11 +212,18 @@ class AcousticTrainer:
         save_checkpoint(out / "acoustic_resume.pt", {**common, **names, "modules": live})
 
     def resume(self, path: Path, restart_schedule: bool) -> None:
-        """Continue from ``acoustic_resume.pt``; optimizer moments start anew."""
+        """Continue from ``acoustic_resume.pt``, or start warm from ``acoustic.pt``; optimizer moments start anew.
+
+        Raises: TrainingError: the checkpoint knows other speakers or emotions than this pack.
+        """
         state = torch.load(path, map_location=self.data.device, weights_only=True)
-        if state["speakers"] != self.speakers or state["emotions"] != self.emotions:
-            raise TrainingError(f"{path} was trained on other speakers or emotions than this pack; start without --resume")
-        self.modules.load_state_dict({key: value.float() for key, value in state["modules"].items()})
+        if "modules" in state:
+            if state["speakers"] != self.speakers or state["emotions"] != self.emotions:
+                raise TrainingError(f"{path} was trained on other speakers or emotions than this pack; do not resume it")
+            self.modules.load_state_dict({key: value.float() for key, value in state["modules"].items()})
+        else:
+            load_weights(self.acoustic, state["weights"]["acoustic"], "acoustic model")
+            load_weights(self.reference, state["weights"]["reference"], "reference encoder")
         self.average = Average(self.modules, 0.998)
         self.step = int(state["step"])
         self.spent_s = 0.0 if restart_schedule else float(state["spent_s"])

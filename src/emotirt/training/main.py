@@ -103,7 +103,8 @@ def run_acoustic(args: argparse.Namespace) -> None:
         config = replace(config, frames_per_batch=2000, extra_references=4, report_every=5)
     trainer = AcousticTrainer(data, read_targets(args, data), model_config(args.tiny), config)
     if args.resume:
-        trainer.resume(args.out / "acoustic_resume.pt", args.restart_schedule)
+        live = args.out / "acoustic_resume.pt"
+        trainer.resume(live if live.exists() else args.out / "acoustic.pt", args.restart_schedule)
     trainer.train(Journal(args.out, "acoustic"), args.out)
 
 
