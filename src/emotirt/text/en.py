@@ -43,7 +43,7 @@ def english_words(text: str) -> list[Pronunciation]:
         words.extend(_read_token(token.lower() if shouted and len(token) > 1 else token))
     spoken = [word.lower() for word, _ in words]
     return [
-        Pronunciation(word, contextual(spoken, index, symbols) or symbols)
+        Pronunciation(word, contextual(spoken, index) or symbols)
         for index, (word, symbols) in enumerate(words)
         if symbols
     ]
