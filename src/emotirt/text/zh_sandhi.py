@@ -16,14 +16,15 @@ _NUMBER_TAIL = frozenset("十百千万亿点第初")
 _BIG_UNITS = frozenset("百千万亿")
 # Words in which 一 keeps its first tone although something follows: it is an ordinal there, or ends its word.
 _ORDINAL_AFTER_ONE = ("月份", "月", "号", "楼", "年级", "等奖", "等", "级", "班", "中全会")
-_NOT_A_MONTH = frozenset("一光")  # 一月一次, 一月光景
 _CARDINAL_BEFORE_MONTH = frozenset("每整这那头上下")
 _KEEP_ONE_WORDS = frozenset((
     "统一", "唯一", "万一", "专一", "之一", "单一", "同一", "划一", "合一", "归一", "逐一", "第一", "初一", "周一",
     "星期一", "礼拜一", "九一八", "五一", "七一", "八一", "一一", "一二九", "三合一", "不一", "如一", "一旦一夕",
 ))  # fmt: skip
-# X不Y where 不 is an ordinary negation after an adverb, not the light one of 看不见, 好不好.
-_ADVERBS_BEFORE_NOT = frozenset("并决从毫绝也又再都就还更若要而岂莫既永可若倘且则却只我你他她它")
+# What follows the light 不 between a verb and its result: 看不见, 来不及, 说不定.
+_RESULTS_AFTER_NOT = frozenset("住起了到见得及动开上下来去过出进完成清懂着掉够多定消离通准透回惯")
+# What stands before an ordinary 不 although such a word may follow: 从不来, 也不去.
+_ADVERBS_BEFORE_NOT = frozenset("并决从毫绝也又再都就还更若要而岂莫既永可且则却只我你他她它们真很太实是谁人才")
 
 
 def apply_sandhi(sentence: Sentence, in_lexicon: Callable[[str], bool]) -> None:
@@ -43,9 +44,12 @@ def apply_sandhi(sentence: Sentence, in_lexicon: Callable[[str], bool]) -> None:
 
 
 def _next_spoken(sentence: Sentence, index: int) -> Syllable | None:
+    """Return the syllable after an index, past a merged 儿; None at the end or before something unspoken."""
     for syllable in sentence.syllables[index + 1 :]:
         if not syllable.silent:
             return syllable
+        if syllable.hanzi != "儿":
+            return None
     return None
 
 
@@ -67,7 +71,7 @@ def _one_is_ordinal_or_digit(text: str, index: int) -> bool:
         return True
     rest = text[index + 1 : index + 4]
     if rest.startswith("月"):
-        return before not in _CARDINAL_BEFORE_MONTH and rest[1:2] not in _NOT_A_MONTH
+        return before not in _CARDINAL_BEFORE_MONTH
     return rest.startswith(_ORDINAL_AFTER_ONE)
 
 
@@ -99,8 +103,7 @@ def _tone_of_not(sentence: Sentence, word: Word, offset: int) -> int:
     index = word.start + offset
     if _is_repeated_around(sentence.text, index):
         return NEUTRAL
-    inside = 0 < offset < len(word.syllables) - 1 and len(word.syllables) == 3
-    if inside and word.text[0] not in _ADVERBS_BEFORE_NOT:
+    if offset == 1 and word.text[2:] in _RESULTS_AFTER_NOT and word.text[0] not in _ADVERBS_BEFORE_NOT:
         return NEUTRAL
     following = _next_spoken(sentence, index)
     return 2 if following is not None and following.tone == 4 else 4
@@ -147,15 +150,17 @@ def feet(sentence: Sentence) -> list[list[Word]]:
     result: list[list[Word]] = []
     run: list[Word] = []
     for word in sentence.words:
-        if len(word.syllables) == 1:
+        if not _spoken(word.syllables) and word.text != "儿":
+            _close_run(run, result, None)
+        elif len(word.syllables) == 1:
             if word.syllables[0].tone == NEUTRAL and (run or result):
                 _close_run(run, result, None)
                 result[-1].append(word)
             else:
                 run.append(word)
-            continue
-        leaning = _close_run(run, result, word)
-        result.append([*leaning, word])
+        else:
+            leaning = _close_run(run, result, word)
+            result.append([*leaning, word])
     _close_run(run, result, None)
     return result
 

@@ -1,0 +1,84 @@
+"""Citation readings of segmented Chinese: by word, by phrase, by context; no sandhi yet."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from importlib.resources import files
+
+from emotirt.text.zh_lexicon import Lexicon, default_lexicon
+from emotirt.text.zh_polyphones import CONTEXT_CHARACTERS, is_polyphone, reading_in_context
+
+_Phrases = Mapping[str, Sequence[tuple[str, tuple[str, ...]]]]
+
+
+def _data_lines(name: str) -> list[str]:
+    text = files("emotirt.text").joinpath("data", name).read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+@lru_cache(maxsize=1)
+def _phrases() -> _Phrases:
+    """Read the phrases with a reading of their own: first character -> (phrase, pinyin), longest first."""
+    readings: dict[str, tuple[str, ...]] = {}
+    lexicon = default_lexicon()
+    for line in _data_lines("zh_neutral_words.txt"):
+        for word in line.split():
+            *full, last = lexicon.readings(word)
+            readings[word] = (*full, last[:-1] + "5")
+    for line in _data_lines("zh_phrases.txt"):
+        phrase, *syllables = line.split()
+        readings[phrase] = tuple(syllables)
+    by_first: dict[str, list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
+    for phrase in sorted(readings, key=len, reverse=True):
+        by_first[phrase[0]].append((phrase, readings[phrase]))
+    return by_first
+
+
+def readings_of_words(words: Sequence[str], lexicon: Lexicon | None = None) -> list[tuple[str, ...]]:
+    """Read each word as it is spoken in this company, in citation tones.
+
+    Args: words: a segmentation; joined they are the text.
+    Returns: per word one pinyin syllable per character, "" where a character has none.
+    """
+    source = lexicon or default_lexicon()
+    text = "".join(words)
+    syllables: list[str] = []
+    starts: list[int] = []
+    for word in words:
+        starts.append(len(syllables))
+        syllables.extend(source.readings(word))
+    covered = _apply_phrases(text, [*starts, len(text)], syllables)
+    for word, start in zip(words, starts, strict=True):
+        if len(word) == 1 and start not in covered and is_polyphone(word):
+            before = text[max(0, start - CONTEXT_CHARACTERS) : start]
+            found = reading_in_context(word, before, text[start + 1 : start + 1 + CONTEXT_CHARACTERS])
+            syllables[start] = found or syllables[start]
+    return [tuple(syllables[start : start + len(word)]) for word, start in zip(words, starts, strict=True)]
+
+
+def _apply_phrases(text: str, boundaries: Sequence[int], syllables: list[str]) -> set[int]:
+    """Overwrite syllables where a phrase stands; return the indices it covers."""
+    phrases = _phrases()
+    word_edges = set(boundaries)
+    covered: set[int] = set()
+    position = 0
+    while position < len(text):
+        step = 1
+        for phrase, readings in phrases.get(text[position], ()):
+            if text.startswith(phrase, position) and _fits(position, position + len(phrase), word_edges):
+                step = len(phrase)
+                syllables[position : position + step] = readings
+                covered.update(range(position, position + step))
+                break
+        position += step
+    return covered
+
+
+def _fits(start: int, end: int, word_edges: set[int]) -> bool:
+    """Whether a phrase covers whole words, or lies inside one word at either edge of it."""
+    starts, ends = start in word_edges, end in word_edges
+    if starts and ends:
+        return True
+    return (starts or ends) and not any(edge in word_edges for edge in range(start + 1, end))
