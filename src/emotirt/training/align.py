@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import numba
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -106,34 +105,33 @@ def forward_sum_loss(log_attention: Tensor, token_counts: Tensor, frame_counts: 
     return functional.ctc_loss(log_probabilities, targets, frame_counts, token_counts, zero_infinity=True)
 
 
-@numba.njit(cache=False)  # type: ignore[untyped-decorator]
-def best_path(scores: NDArray[np.float32], optional: NDArray[np.bool_]) -> NDArray[np.int64]:  # noqa: C901
-    """Search the best monotonic path; optional tokens may be skipped.
+def best_paths(scores: Tensor, optional: Tensor, token_counts: Tensor, frame_counts: Tensor) -> Tensor:
+    """Search the best monotonic path of every row; optional tokens may be skipped.
 
     Args:
-        scores: float32 [frames, tokens].
-        optional: bool [tokens].
+        scores: log probabilities [B, F, N].
+        optional: bool [B, N].
+        token_counts: int64 [B].
+        frame_counts: int64 [B].
 
-    Returns: int64 [tokens], frames per token; 0 only where optional.
+    Returns: int64 [B, N], frames per token; 0 only where optional or padded.
     """
-    frames, tokens = scores.shape
-    total = np.full((frames, tokens), -1e30, dtype=np.float32)
-    back = np.zeros((frames, tokens), dtype=np.int8)
-    total[0, 0] = scores[0, 0]
-    for t in range(1, frames):
-        for j in range(min(tokens, 2 * t + 2)):
-            best, move = total[t - 1, j], 0
-            if j >= 1 and total[t - 1, j - 1] > best:
-                best, move = total[t - 1, j - 1], 1
-            if j >= 2 and optional[j - 1] and total[t - 1, j - 2] > best:
-                best, move = total[t - 1, j - 2], 2
-            total[t, j] = best + scores[t, j]
-            back[t, j] = move
-    durations = np.zeros(tokens, dtype=np.int64)
-    j = tokens - 1
-    for t in range(frames - 1, -1, -1):
-        durations[j] += 1
-        j -= back[t, j]
+    batch, frames, tokens = scores.shape
+    total = scores.new_full((batch, tokens), NEVER)
+    total[:, 0] = scores[:, 0, 0]
+    may_skip = functional.pad(optional, (1, 0))[:, :tokens]
+    moves = torch.zeros((frames, batch, tokens), dtype=torch.int64, device=scores.device)
+    for frame in range(1, frames):
+        advance = functional.pad(total, (1, 0), value=NEVER)[:, :tokens]
+        skip = functional.pad(total, (2, 0), value=NEVER)[:, :tokens].masked_fill(~may_skip, NEVER)
+        best, moves[frame] = torch.stack((total, advance, skip)).max(dim=0)
+        total = best + scores[:, frame]
+    durations = torch.zeros((batch, tokens), dtype=torch.int64, device=scores.device)
+    at = (token_counts - 1).unsqueeze(1)
+    for frame in range(frames - 1, -1, -1):
+        active = (frame < frame_counts).long().unsqueeze(1)
+        durations.scatter_add_(1, at, active)
+        at = at - moves[frame].gather(1, at) * active
     return durations
 
 
@@ -212,12 +210,12 @@ class AlignmentTrainer:
         for picked in batches_by_length(self.usable, layout.frame_counts, self.config.frames_per_batch, rng):
             spots, token_counts = self._tokens(picked, False, rng)
             scores, prior = self._scores(picked, spots, token_counts)
-            on_host = (scores + SEARCH_PRIOR_WEIGHT * prior).cpu().numpy()
+            optional = torch.from_numpy(self.optional).to(spots.device)[spots]
+            frame_counts = torch.from_numpy(layout.frame_counts[picked]).to(spots.device)
+            found = best_paths(scores + SEARCH_PRIOR_WEIGHT * prior, optional, token_counts, frame_counts).cpu().numpy()
             for row, index in enumerate(picked):
-                frames, tokens = int(layout.frame_counts[index]), int(layout.token_counts[index])
-                start = int(layout.token_starts[index])
-                own = np.ascontiguousarray(on_host[row, :frames, :tokens])
-                flat[start : start + tokens] = best_path(own, self.optional[start : start + tokens])
+                start, count = int(layout.token_starts[index]), int(layout.token_counts[index])
+                flat[start : start + count] = found[row, :count]
         return flat
 
     def _loud_frames(self) -> Tensor:
