@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from emotirt.engine import Engine, SpeechRequest
 
 
 class UsageError(Exception):
@@ -24,13 +27,44 @@ class OneLineParser(argparse.ArgumentParser):
 
 def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare which bundle, backend and thread count to use."""
-    parser.add_argument(
-        "--bundle", type=Path, metavar="DIR", help="bundle to speak with (default: the one inside EmotiRT)"
-    )
-    parser.add_argument(
-        "--backend", default="auto", help="auto, onnxruntime or another name that 'emotirt doctor' lists"
-    )
-    parser.add_argument("--threads", type=positive_int, metavar="N", help="CPU threads (default: one for every core)")
+    add = parser.add_argument
+    add("--bundle", type=Path, metavar="DIR", help="bundle to speak with (default: the one inside EmotiRT)")
+    add("--backend", default="auto", help="auto, or a name that 'emotirt doctor' lists (default: auto)")
+    add("--threads", type=positive_int, metavar="N", help="CPU threads (default: one for every core)")
+
+
+def add_speech_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare how to speak; ranges are checked by the engine, which knows them."""
+    add = parser.add_argument
+    add("--voice", help="name of a voice (default: the bundle's for the language of the text)")
+    add("--emotion", default="neutral", help="name of an emotion, English or Chinese (default: neutral)")
+    add("--intensity", type=float, default=1.0, help="strength of the emotion, 0 to 1.5 (default: 1)")
+    add("--speed", type=float, default=1.0, help="speaking rate, 1 is the voice's own (default: 1)")
+    add("--pitch", type=float, default=0.0, metavar="SEMITONES", help="raise or lower the voice (default: 0)")
+    add("--pitch-range", type=float, default=1.0, metavar="RATIO", help="liveliness of the melody (default: 1)")
+    add("--energy", type=float, default=0.0, metavar="DB", help="speak with more or less force (default: 0)")
+
+
+def open_engine(args: argparse.Namespace) -> Engine:
+    """Open the engine that the arguments of ``add_engine_arguments`` ask for.
+
+    Raises: BundleError, BackendError: it cannot be opened.
+    """
+    from emotirt.engine import Engine
+
+    return Engine.open(args.bundle, backend=args.backend, threads=args.threads)
+
+
+def request_from_arguments(text: str, args: argparse.Namespace) -> SpeechRequest:
+    """Make a request from the arguments of ``add_speech_arguments``.
+
+    Raises: InvalidRequest: a value out of range.
+    """
+    from emotirt.engine import SpeechRequest
+    from emotirt.types import Prosody
+
+    prosody = Prosody(args.speed, args.pitch, args.pitch_range, args.energy)
+    return SpeechRequest(text, args.voice, args.emotion, args.intensity, prosody)
 
 
 def positive_int(text: str) -> int:

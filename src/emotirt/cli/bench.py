@@ -1,0 +1,97 @@
+"""Measure speed on this machine, and collect results into benchmarks/summary.json."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emotirt.cli.arguments import add_engine_arguments, open_engine, positive_int
+
+if TYPE_CHECKING:
+    from emotirt.bench.stats import Distribution
+
+RESULTS = Path("benchmarks/results")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare ``emotirt bench cpu``, ``bench frontend`` and ``bench summary``."""
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="cpu|frontend|summary")
+    cpu = kinds.add_parser("cpu", help="real-time factor, first audio, cold start, simultaneous streams")
+    cpu.add_argument("--repeats", type=positive_int, default=40, help="timed requests of each kind (default: 40)")
+    cpu.add_argument("--cold-starts", type=int, default=10, help="new processes to time, 0 for none (default: 10)")
+    cpu.add_argument("--seed", type=int, default=0, help="of the sentences (default: 0)")
+    cpu.add_argument("--no-streams", action="store_true", help="leave out simultaneous streams")
+    add_engine_arguments(cpu)
+    frontend = kinds.add_parser("frontend", help="text to phonemes")
+    frontend.add_argument("--repeats", type=positive_int, default=1000, help="timed sentences (default: 1000)")
+    for part in (cpu, frontend):
+        part.add_argument(
+            "--results",
+            type=Path,
+            default=RESULTS,
+            metavar="DIR",
+            help=f"where to keep the result (default: {RESULTS})",
+        )
+    summary = kinds.add_parser("summary", help="collect the newest value of every target")
+    summary.add_argument("--results", type=Path, default=RESULTS, metavar="DIR", help="result files")
+    summary.add_argument("--out", type=Path, default=Path("benchmarks/summary.json"), metavar="FILE")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run one benchmark."""
+    return {"cpu": _run_cpu, "frontend": _run_frontend, "summary": _run_summary}[args.kind](args)
+
+
+def _run_cpu(args: argparse.Namespace) -> int:
+    from emotirt.bench.cpu import CpuSettings, cpu_result, measure_cpu
+    from emotirt.bench.results import describe_hardware, usable_cores, write_result
+
+    settings = CpuSettings(args.repeats, args.cold_starts, seed=args.seed, streams=not args.no_streams)
+    engine = open_engine(args)
+    report = measure_cpu(engine, args.bundle, settings, _tell)
+    threads = args.threads or usable_cores()
+    path = write_result(cpu_result(report, settings, bundle_identity(engine), threads), args.results)
+    out = sys.stdout.write
+    out(f"{describe_hardware()}; {threads} threads\n")
+    out(f"real-time factor     {report.rtfx:.1f} x ({_spread(report.paragraph_rtfx, 'x')})\n")
+    out(f"first audio, warm    {report.ttfa_ms.p50:.1f} ms ({_spread(report.ttfa_ms, 'ms')})\n")
+    if report.cold_start_s is not None:
+        out(f"cold start of 'say'  {report.cold_start_s.p50:.2f} s ({_spread(report.cold_start_s, 's')})\n")
+    if report.stream_levels:
+        out(f"simultaneous streams {report.streams}\n")
+    out(f"{path}\n")
+    return 0
+
+
+def _run_frontend(args: argparse.Namespace) -> int:
+    from emotirt.bench import frontend
+    from emotirt.bench.results import write_result
+
+    result = frontend.measure_frontend(args.repeats)
+    path = write_result(result, args.results)
+    for key, entry in result.values.items():
+        sys.stdout.write(f"{key} {entry['value']:g} {entry['unit']}\n")
+    sys.stdout.write(f"{path}\n")
+    return 0
+
+
+def _run_summary(args: argparse.Namespace) -> int:
+    from emotirt.bench.summary import SUMMARY_KEYS, write_summary
+    from emotirt.cli.voices import table
+
+    summary = write_summary(args.results, args.out)
+    rows = [(key, f"{entry['value']:g} {entry['unit']}", entry["result"]) for key, entry in summary.items()]
+    sys.stdout.write(table(("target", "value", "result"), rows))
+    sys.stdout.write(f"{args.out}: {len(summary)} of {len(SUMMARY_KEYS)} targets measured\n")
+    return 0
+
+
+def _spread(values: Distribution, unit: str) -> str:
+    percentiles = f"p90 {values.p90:.3g}, p95 {values.p95:.3g}, p99 {values.p99:.3g} {unit}"
+    return f"{percentiles}, {values.count} runs"
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{line}\n")

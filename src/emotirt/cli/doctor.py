@@ -1,0 +1,163 @@
+"""Show what is installed, what is missing and what would be used."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import platform
+import sys
+from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from emotirt.errors import EmotiRTError
+
+if TYPE_CHECKING:
+    from emotirt.bundle.store import Bundle
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One line of the report.
+
+    Attributes:
+        area: python, package, backend, player or bundle.
+        name: what was looked at.
+        state: ``ok``, ``missing`` (optional) or ``broken`` (speech will not work).
+        detail: version, path, or how to install it.
+    """
+
+    area: str
+    name: str
+    state: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Package:
+    module: str
+    distributions: tuple[str, ...]
+    required: bool
+    remedy: str
+
+
+_PACKAGES = (
+    _Package("numpy", ("numpy",), True, "pip install emotirt"),
+    _Package("pydantic", ("pydantic",), True, "pip install emotirt"),
+    _Package("wetext", ("wetext",), True, "pip install emotirt"),
+    _Package("soxr", ("soxr",), True, "pip install emotirt"),
+    _Package("av", ("av",), True, "pip install emotirt"),
+)
+_BACKENDS = (
+    _Package("onnxruntime", ("onnxruntime", "onnxruntime-gpu"), True, "pip install emotirt"),
+    _Package("tensorrt", ("tensorrt",), False, "on an NVIDIA GPU: pip install 'emotirt[tensorrt]'"),
+    _Package(
+        "tensorrt_rtx",
+        ("tensorrt-rtx", "tensorrt_rtx"),
+        False,
+        "on a GeForce or RTX GPU: pip install 'emotirt[tensorrt-rtx]'",
+    ),
+    _Package("torch", ("torch",), False, "only for training and building: pip install 'emotirt[train]'"),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``emotirt doctor``."""
+    parser.add_argument("--bundle", type=Path, metavar="DIR", help="bundle to check (default: the one inside EmotiRT)")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the report; 0 when EmotiRT can speak, else 1."""
+    findings = [*system_findings(), *bundle_findings(args.bundle)]
+    usable = all(finding.state != "broken" for finding in findings)
+    if args.json:
+        report = {"usable": usable, "findings": [asdict(finding) for finding in findings]}
+        sys.stdout.write(json.dumps(report, ensure_ascii=False, indent=2) + "\n")
+    else:
+        sys.stdout.write(_report(findings, usable))
+    return 0 if usable else 1
+
+
+def system_findings() -> list[Finding]:
+    """Look at Python, the packages, the backends and the players, without loading more than onnxruntime."""
+    found = [Finding("python", platform.python_version(), "ok", f"{sys.executable}, {platform.platform()}")]
+    found += [_package_finding("package", item) for item in _PACKAGES]
+    found += [_package_finding("backend", item) for item in _BACKENDS]
+    found.append(_player_finding())
+    return found
+
+
+def bundle_findings(path: Path | None) -> list[Finding]:
+    """Open a bundle and check every file's hash."""
+    from emotirt.bundle.store import default_bundle_path, open_bundle
+
+    place = default_bundle_path() if path is None else path
+    try:
+        bundle = open_bundle(place)
+        stages = [Finding("bundle", f"stage {name}", "ok", _hashed(bundle, name)) for name in bundle.manifest.stages]
+    except EmotiRTError as exc:
+        return [Finding("bundle", str(place), "broken", str(exc))]
+    voices = ", ".join(f"{name} ({entry.language})" for name, entry in bundle.voices.items())
+    return [
+        Finding("bundle", bundle.manifest.name, "ok", f"{place}, format {bundle.manifest.format_version}"),
+        *stages,
+        Finding("bundle", "voices", "ok", voices),
+        Finding("bundle", "emotions", "ok", ", ".join(bundle.emotions)),
+    ]
+
+
+def _hashed(bundle: Bundle, stage: str) -> str:
+    path = bundle.stage_path(stage)
+    return (
+        f"{path.name}, {path.stat().st_size / 1e6:.1f} MB, sha256 {bundle.manifest.stages[stage].sha256[:12]} verified"
+    )
+
+
+def _package_finding(area: str, package: _Package) -> Finding:
+    if find_spec(package.module) is None:
+        return Finding(area, package.module, "broken" if package.required else "missing", package.remedy)
+    detail = next((found for found in map(_version, package.distributions) if found), "version unknown")
+    if package.module == "onnxruntime":
+        detail += _providers()
+    return Finding(area, package.module, "ok", detail)
+
+
+def _providers() -> str:
+    import onnxruntime
+
+    return ", " + ", ".join(name.removesuffix("ExecutionProvider") for name in onnxruntime.get_available_providers())
+
+
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return ""
+
+
+def _player_finding() -> Finding:
+    from emotirt.cli.play import find_player
+
+    try:
+        return Finding("player", find_player(), "ok", "used by 'emotirt say --play'")
+    except EmotiRTError as exc:
+        return Finding("player", "for --play", "missing", str(exc))
+
+
+def _report(findings: list[Finding], usable: bool) -> str:
+    width = max(len(f"{finding.area} {finding.name}") for finding in findings)
+    lines = [
+        f"{finding.state:<8} {finding.area + ' ' + finding.name:<{width}}  {finding.detail}" for finding in findings
+    ]
+    used = [finding.name for finding in findings if finding.area == "backend" and finding.state == "ok"]
+    verdict = (
+        f"EmotiRT can speak; it would use {_chosen(used)}." if usable else "EmotiRT cannot speak: see 'broken' above."
+    )
+    return "\n".join([*lines, "", verdict, ""])
+
+
+def _chosen(backends: list[str]) -> str:
+    return "onnxruntime on the CPU" if "onnxruntime" in backends else "no backend"
