@@ -16,6 +16,7 @@ Run: python scripts/build_zh_lexicon.py   (needs jieba and pypinyin; the result 
 from __future__ import annotations
 
 import math
+import re
 import sys
 import warnings
 import zlib
@@ -27,17 +28,32 @@ from pathlib import Path
 TARGET = Path(__file__).resolve().parents[1] / "src/emotirt/text/data/zh_lexicon.z"
 # Phrase readings in pypinyin already carry the sandhi of these two; the front end applies it itself.
 CITATION_TONES = {"一": "yi1", "不": "bu4"}
+# Characters whose first reading in pypinyin is not the one that most words without an entry of their own need.
+FIRST_READINGS = {"长": "cháng", "得": "de", "调": "tiáo", "倒": "dǎo", "挣": "zhèng", "勒": "lè", "帖": "tiě", "谁": "shéi"}
+# Words without an entry: pattern, index of the character, its reading there.
+UNLISTED = (
+    (re.compile("得."), 0, "de2"),
+    (re.compile("..+弹$"), -1, "dan4"),
+    (re.compile(".*[部局处科厂市省县区乡镇村院会团队班组排连营师军舰船机站所校行州酋族社台馆店庄室委司课]长$"), -1, "zhang3"),
+)
 
 
 def tone_digit_reading() -> Callable[[str], list[str]]:
     """Return a function from a string to one pinyin syllable per character, "" where there is none."""
     import pypinyin
+    from pypinyin.constants import PHRASES_DICT
+
+    pypinyin.load_single_dict({ord(hanzi): reading for hanzi, reading in FIRST_READINGS.items()})
 
     def readings(text: str) -> list[str]:
         found = pypinyin.lazy_pinyin(
             text, style=pypinyin.Style.TONE3, neutral_tone_with_five=True, errors=lambda chars: [""] * len(chars)
         )
-        return [CITATION_TONES.get(hanzi, syllable) for hanzi, syllable in zip_longest(text, found, fillvalue="")]
+        found = [CITATION_TONES.get(hanzi, syllable) for hanzi, syllable in zip_longest(text, found, fillvalue="")]
+        for pattern, index, reading in UNLISTED if text not in PHRASES_DICT else ():
+            if pattern.match(text):
+                found[index] = reading
+        return found
 
     return readings
 

@@ -14,13 +14,16 @@ from emotirt.text.zh_syllables import symbols_from_pinyin
 
 __all__ = ["chinese_sentence", "chinese_words", "symbols_from_pinyin"]
 
+# Function characters: the model for unknown words may not join them to their neighbours.
+_FUNCTION_CHARACTERS = frozenset("的地得了着过和是在我你他她它不也都就很把被给到说这那有吗呢吧啊一个没还又再才最更太请让")
+
 
 def chinese_sentence(text: str) -> Sentence:
     """Segment and read Chinese text, with neutral tones, erhua and sandhi applied.
 
     Args: text: as for ``chinese_words``.
     """
-    words = words_from_text(text)
+    words = words_from_text(text, _FUNCTION_CHARACTERS)
     sentence = sentence_from_readings(list(zip(words, readings_of_words(words), strict=True)))
     apply_neutral_tones(sentence)
     apply_erhua(sentence)

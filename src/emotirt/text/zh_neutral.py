@@ -26,6 +26,8 @@ _FULL_REPEATS = frozenset((
 ))  # fmt: skip
 # Kin names and the like: the second half is neutral, but a third tone before it does not rise (奶奶, 姐姐).
 _KIN_REPEATS = frozenset("奶姐嫂姥婶宝爸妈爷哥弟妹叔伯舅姑公婆太娃星猩蛐蝈饽宝")
+# Verbs after which a word-final 过 is the light one of experience: 去过, 看过.
+_EXPERIENCED_VERBS = frozenset("去吃来见听说做学用有买读写住坐想玩试爱问教喝看")
 # Words ending in 儿 where it means child and is a full syllable.
 _CHILD_WORDS = frozenset((
     "女儿", "婴儿", "幼儿", "孤儿", "少儿", "男儿", "健儿", "胎儿", "小儿", "宠儿", "弃儿", "产儿", "侄儿", "妻儿",
@@ -46,8 +48,10 @@ def apply_neutral_tones(sentence: Sentence) -> None:
                 last.tone = NEUTRAL
         elif last.hanzi == "们" or (last.hanzi in "的了着么" and last.letters == _PARTICLES[last.hanzi]):
             last.tone = NEUTRAL
-        if len(word.syllables) == 2:
-            _repeat(word.syllables, word.text)
+        if len(word.syllables) in (2, 3):
+            _repeat(word.syllables[:2], word.text[:2])
+        if len(word.syllables) == 2 and last.hanzi == "过" and word.text[0] in _EXPERIENCED_VERBS:
+            last.tone = NEUTRAL
     for left, right in zip(sentence.words, sentence.words[1:], strict=False):
         if len(left.text) == 1 and left.text == right.text:
             _repeat([left.syllables[0], right.syllables[0]], left.text + right.text)

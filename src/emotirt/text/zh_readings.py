@@ -51,11 +51,18 @@ def readings_of_words(words: Sequence[str], lexicon: Lexicon | None = None) -> l
         syllables.extend(source.readings(word))
     covered = _apply_phrases(text, [*starts, len(text)], syllables)
     for word, start in zip(words, starts, strict=True):
-        if len(word) == 1 and start not in covered and is_polyphone(word):
-            before = text[max(0, start - CONTEXT_CHARACTERS) : start]
-            found = reading_in_context(word, before, text[start + 1 : start + 1 + CONTEXT_CHARACTERS])
-            syllables[start] = found or syllables[start]
+        # Only the neighbours tell how a one-character word is read, or one that the dictionary does not have.
+        if len(word) == 1 or word not in source:
+            _apply_context(text, range(start, start + len(word)), covered, syllables)
     return [tuple(syllables[start : start + len(word)]) for word, start in zip(words, starts, strict=True)]
+
+
+def _apply_context(text: str, indices: range, covered: set[int], syllables: list[str]) -> None:
+    for index in indices:
+        if index not in covered and is_polyphone(text[index]):
+            before = text[max(0, index - CONTEXT_CHARACTERS) : index]
+            found = reading_in_context(text[index], before, text[index + 1 : index + 1 + CONTEXT_CHARACTERS])
+            syllables[index] = found or syllables[index]
 
 
 def _apply_phrases(text: str, boundaries: Sequence[int], syllables: list[str]) -> set[int]:

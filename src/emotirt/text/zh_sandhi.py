@@ -23,6 +23,8 @@ _KEEP_ONE_WORDS = frozenset((
 ))  # fmt: skip
 # What follows the light 不 between a verb and its result: 看不见, 来不及, 说不定.
 _RESULTS_AFTER_NOT = frozenset("住起了到见得及动开上下来去过出进完成清懂着掉够多定消离通准透回惯")
+# Adverbs that lean on the word after them: 我|很好, not 我很|好.
+_ADVERBS_OF_DEGREE = frozenset("很更最挺好也不太总只")
 # What stands before an ordinary 不 although such a word may follow: 从不来, 也不去.
 _ADVERBS_BEFORE_NOT = frozenset("并决从毫绝也又再都就还更若要而岂莫既永可且则却只我你他她它们真很太实是谁人才")
 
@@ -113,9 +115,13 @@ def _third_tones(sentence: Sentence, in_lexicon: Callable[[str], bool]) -> None:
     for word in sentence.words:
         for group in _divisions(word, in_lexicon):
             _raise_thirds(group)
-        _raise_thirds(_spoken(word.syllables)) if len(word.syllables) == 3 else None
+        if len(word.syllables) == 3:
+            _raise_thirds(_spoken(word.syllables))
     for foot in feet(sentence):
-        _raise_thirds([syllable for word in foot for syllable in _spoken(word.syllables)])
+        spoken = [syllable for word in foot for syllable in _spoken(word.syllables)]
+        if len(foot) > 2 and foot[1].text in _ADVERBS_OF_DEGREE:
+            _raise_thirds(spoken[1:])
+        _raise_thirds(spoken)
 
 
 def _spoken(syllables: list[Syllable]) -> list[Syllable]:

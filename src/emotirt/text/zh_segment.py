@@ -26,11 +26,16 @@ _TRANSITIONS = {
 }
 
 
-def words_from_text(text: str, lexicon: Lexicon | None = None) -> list[str]:
+def words_from_text(text: str, barriers: frozenset[str] = frozenset(), lexicon: Lexicon | None = None) -> list[str]:
     """Split text into words.
 
     Each stretch of hanzi is segmented; what lies between comes back as it is, one item a stretch, so that the items
     joined are the text.
+
+    Args:
+        text: any text.
+        barriers: characters that never become part of a word which the dictionary lacks.
+        lexicon: the dictionary; the package's own by default.
     """
     source = lexicon or default_lexicon()
     words: list[str] = []
@@ -38,18 +43,18 @@ def words_from_text(text: str, lexicon: Lexicon | None = None) -> list[str]:
     for match in _HANZI_RUN.finditer(text):
         if match.start() > position:
             words.append(text[position : match.start()])
-        words.extend(_words_of_run(match[0], source))
+        words.extend(_words_of_run(match[0], barriers, source))
         position = match.end()
     if position < len(text):
         words.append(text[position:])
     return words
 
 
-def _words_of_run(run: str, lexicon: Lexicon) -> list[str]:
+def _words_of_run(run: str, barriers: frozenset[str], lexicon: Lexicon) -> list[str]:
     words: list[str] = []
     singles = ""
     for word in _best_path(run, lexicon):
-        if len(word) == 1:
+        if len(word) == 1 and word not in barriers:
             singles += word
             continue
         _flush(singles, words, lexicon)

@@ -46,7 +46,8 @@ def _split(letters: str) -> tuple[str, str] | None:
         final = "v" + final[1:]
     elif initial:
         final = _FULL_FINALS.get(final, final)
-    return (initial, final) if final in ZH_FINALS else None
+    # "er" stands alone; after an initial its letters are e and erhua.
+    return (initial, final) if final in ZH_FINALS and not (initial and final == "er") else None
 
 
 def normalized_pinyin(text: str) -> str:
