@@ -91,7 +91,7 @@ def format_from_path(path: str | PurePath) -> AudioFormat:
     raise UnsupportedFormat(f"no audio format for the file ending {suffix!r} of {str(path)!r}; known: {known}")
 
 
-def encode(audio: Audio, format: str) -> bytes:  # the word users type
+def encode(audio: Audio, format: str) -> bytes:  # noqa: A002  # the word users type  # the word users type
     """Encode complete audio.
 
     Args: audio: mono. format: a key of FORMATS.
@@ -108,7 +108,7 @@ def encode(audio: Audio, format: str) -> bytes:  # the word users type
     return encode_whole(audio, chosen.name)
 
 
-def open_encoder(format: str, sample_rate_hz: int) -> StreamEncoder:
+def open_encoder(format: str, sample_rate_hz: int) -> StreamEncoder:  # noqa: A002
     """Start a stream in a format.
 
     Raises: UnsupportedFormat: unknown format or rate.

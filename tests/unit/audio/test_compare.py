@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from tests.unit.audio.signals import noise, tone
 
 from emotirt.audio.compare import (
     SILENCE_SNR_DB,
@@ -19,7 +20,6 @@ from emotirt.audio.compare import (
 from emotirt.audio.f0 import f0_track
 from emotirt.errors import InvalidAudio
 from emotirt.types import Audio
-from tests.unit.audio.signals import noise, tone
 
 
 def test_snr_of_a_known_ratio() -> None:

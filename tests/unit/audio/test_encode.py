@@ -9,6 +9,7 @@ import sys
 import numpy as np
 import pytest
 import soundfile
+from tests.unit.audio.signals import blocks, tone
 
 from emotirt.audio.compare import snr_db
 from emotirt.audio.encode import FORMATS, audio_format, encode, format_from_path, open_encoder
@@ -16,7 +17,6 @@ from emotirt.audio.pcm import float_from_s16le
 from emotirt.audio.read import read_audio
 from emotirt.errors import InvalidAudio, OutputError, UnsupportedFormat
 from emotirt.types import Audio, FloatArray
-from tests.unit.audio.signals import blocks, tone
 
 COMPRESSED = ("flac", "mp3", "opus", "aac")
 MEASURED_SNR_DB = {"flac": 80.0, "mp3": 25.0, "opus": 15.0, "aac": 25.0}  # tone of 220 Hz; measured values are higher

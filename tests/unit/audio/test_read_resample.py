@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 from numpy.testing import assert_allclose
+from tests.unit.audio.signals import blocks, noise, tone
 
 from emotirt.audio.compare import snr_db
 from emotirt.audio.encode import encode
@@ -17,7 +18,6 @@ from emotirt.audio.resample import StreamResampler, resample
 from emotirt.audio.wav import wav_from_audio
 from emotirt.errors import InvalidAudio, InvalidRequest
 from emotirt.types import Audio
-from tests.unit.audio.signals import blocks, noise, tone
 
 
 def wav_bytes(samples: np.ndarray, rate_hz: int, subtype: str) -> bytes:
