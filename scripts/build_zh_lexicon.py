@@ -8,7 +8,7 @@ from pypinyin 0.55.0 (mozillazg, MIT). The file is one zlib stream of UTF-8 text
     2  one line a first character: that character, then the rest of each word that starts with it, space-separated
     3  the counts of those words, line by line
     4  where a word is not read as its characters are by themselves: index:syllable'syllable, space-separated
-    5  per state B M E S two lines: characters, counts in a segmented corpus
+    5  per state B M E S two lines: characters; all of the state's count in a segmented corpus, then each character's
 
 Run: python scripts/build_zh_lexicon.py   (needs jieba and pypinyin; the result is the same bytes every time)
 """
@@ -107,9 +107,10 @@ def model_section() -> str:
     lines = []
     for state in "BMES":
         log_probabilities = {c: p for c, p in sorted(LOG_PROBABILITIES[state].items()) if p > -1e10}
-        total_log = -min(log_probabilities.values())
+        log_total = -min(log_probabilities.values())
+        counts = (round(math.exp(p + log_total)) for p in log_probabilities.values())
         lines.append("".join(log_probabilities))
-        lines.append(" ".join(str(round(math.exp(p + total_log))) for p in log_probabilities.values()))
+        lines.append(" ".join(str(count) for count in (round(math.exp(log_total)), *counts)))
     return "\n".join(lines)
 
 

@@ -80,8 +80,8 @@ class Lexicon:
         lines = self._model.split("\n")
         result = {}
         for state, hanzi, numbers in zip(STATES, lines[::2], lines[1::2], strict=True):
-            counts = [int(number) for number in numbers.split(" ")]
-            log_total = math.log(sum(counts))
+            total, *counts = map(int, numbers.split(" "))
+            log_total = math.log(total)
             result[state] = {key: math.log(count) - log_total for key, count in zip(hanzi, counts, strict=True)}
         return result
 

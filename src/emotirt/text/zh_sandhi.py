@@ -117,7 +117,7 @@ def _third_tones(sentence: Sentence, in_lexicon: Callable[[str], bool]) -> None:
             _raise_thirds(group)
         if len(word.syllables) == 3:
             _raise_thirds(_spoken(word.syllables))
-    for foot in feet(sentence):
+    for foot in (foot for phrase in _phrases(sentence) for foot in feet(phrase)):
         spoken = [syllable for word in foot for syllable in _spoken(word.syllables)]
         if len(foot) > 2 and foot[1].text in _ADVERBS_OF_DEGREE:
             _raise_thirds(spoken[1:])
@@ -147,7 +147,18 @@ def _divisions(word: Word, in_lexicon: Callable[[str], bool]) -> list[list[Sylla
     return [_spoken(syllables[index : index + 2]) for index in range(0, len(syllables), 2)]
 
 
-def feet(sentence: Sentence) -> list[list[Word]]:
+def _phrases(sentence: Sentence) -> list[list[Word]]:
+    """Divide the words where something unspoken stands between them; a merged 儿 divides nothing."""
+    phrases: list[list[Word]] = [[]]
+    for word in sentence.words:
+        if _spoken(word.syllables):
+            phrases[-1].append(word)
+        elif word.text != "儿":
+            phrases.append([])
+    return phrases
+
+
+def feet(words: list[Word]) -> list[list[Word]]:
     """Group words into feet: the stretches inside which third tones of neighbouring words meet.
 
     One-syllable words pair up from the left; one left over leans on the two-syllable word after it, else on the
@@ -155,10 +166,8 @@ def feet(sentence: Sentence) -> list[list[Word]]:
     """
     result: list[list[Word]] = []
     run: list[Word] = []
-    for word in sentence.words:
-        if not _spoken(word.syllables) and word.text != "儿":
-            _close_run(run, result, None)
-        elif len(word.syllables) == 1:
+    for word in words:
+        if len(word.syllables) == 1:
             if word.syllables[0].tone == NEUTRAL and (run or result):
                 _close_run(run, result, None)
                 result[-1].append(word)
