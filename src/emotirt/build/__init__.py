@@ -1,1 +1,1 @@
-"""EmotiRT build."""
+"""Build: trained networks to a bundle."""

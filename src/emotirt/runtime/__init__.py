@@ -1,1 +1,1 @@
-"""EmotiRT runtime."""
+"""Runners: a stage loaded on a backend."""

@@ -1,1 +1,1 @@
-"""EmotiRT synthesis."""
+"""Synthesis: utterances to audio through the stages, with no queue."""

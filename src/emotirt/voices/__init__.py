@@ -1,1 +1,1 @@
-"""EmotiRT voices."""
+"""Voices and emotions by name."""

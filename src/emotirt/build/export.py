@@ -1,0 +1,170 @@
+"""Export each stage as an ONNX graph with dynamic shapes.
+
+Opset 17, because TensorRT 8.6 parses no newer one. The tracing exporter of PyTorch is used: it writes opset 17
+directly and its graphs need no converter. Weights of two and more dimensions are rounded to float16 *before* the
+export, so that storing them in float16 loses nothing: ``half_storage`` puts a Cast to float32 behind each, which
+ONNX Runtime folds when it loads the graph. Reference and graph hence hold the very same numbers.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import io
+import warnings
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper, shape_inference
+from torch import Tensor, nn
+
+from emotirt.build.half_storage import store_half
+from emotirt.bundle.contract import (
+    DECODER,
+    REFERENCE_ENCODER,
+    TEXT_ENCODER,
+    VOCODER,
+    Dimensions,
+    StageContract,
+    stage_contract,
+)
+from emotirt.errors import ExportFailed
+from emotirt.models.checkpoint import Networks
+from emotirt.runtime.eager import TRANSPOSED
+from emotirt.types import TensorSpec
+
+OPSET = 17
+_EXAMPLE_SIZES = {"batch": 2, "tokens": 13, "frames": 37}
+_ONNX_TYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64}
+
+
+def prepare_networks(networks: Networks) -> Networks:
+    """Return a copy as it will be exported: plain weights rounded to float16, one embedding table, evaluation mode."""
+    prepared = copy.deepcopy(networks)
+    prepared.vocoder.remove_weight_norm()
+    prepared.acoustic.text_encoder.embedding.fold()
+    for module in (prepared.acoustic, prepared.reference, prepared.vocoder):
+        module.eval().requires_grad_(False)
+        for tensor in (*module.parameters(), *module.buffers()):
+            if tensor.is_floating_point() and tensor.ndim >= 2:
+                tensor.copy_(tensor.half().float())
+    return prepared
+
+
+def stage_module(networks: Networks, stage: str) -> nn.Module:
+    """Return the module of a stage."""
+    return {
+        REFERENCE_ENCODER: networks.reference,
+        TEXT_ENCODER: networks.acoustic.text_encoder,
+        DECODER: networks.acoustic.decoder,
+        VOCODER: networks.vocoder,
+    }[stage]
+
+
+def dimensions(networks: Networks) -> Dimensions:
+    """Return the fixed sizes of the graph contract."""
+    acoustic = networks.config.acoustic
+    return Dimensions(acoustic.n_mels, acoustic.encoder.hidden, acoustic.speaker_dim, acoustic.emotion_dim)
+
+
+def export_stage(networks: Networks, stage: str) -> bytes:
+    """Export one stage.
+
+    Args:
+        networks: from ``prepare_networks``.
+        stage: one of ``bundle.contract.STAGES``.
+
+    Returns: a serialized, checked ONNX model.
+    Raises: ExportFailed: the module does not fit the graph contract, or PyTorch or ONNX refuse it.
+    """
+    contract = stage_contract(stage, dimensions(networks))
+    module = stage_module(networks, stage)
+    taken = list(inspect.signature(module.forward).parameters)
+    if taken != [spec.name for spec in contract.inputs]:
+        raise ExportFailed(f"stage {stage}: the module takes {taken}, the graph contract {contract.inputs}")
+    model = _traced(module, contract, stage)
+    _unshare(model.graph)
+    _name_weights(model.graph, module)
+    _set_boundary(model, contract)
+    store_half(model, stage)
+    try:
+        onnx.checker.check_model(shape_inference.infer_shapes(model, strict_mode=True), full_check=True)
+    except (onnx.checker.ValidationError, shape_inference.InferenceError) as exc:
+        raise ExportFailed(f"stage {stage}: the exported graph is invalid: {exc}") from exc
+    return model.SerializeToString(deterministic=True)
+
+
+def _traced(module: nn.Module, contract: StageContract, stage: str) -> onnx.ModelProto:
+    buffer = io.BytesIO()
+    specs = (*contract.inputs, *contract.outputs)
+    axes = {spec.name: {i: axis for i, axis in enumerate(spec.shape) if isinstance(axis, str)} for spec in specs}
+    try:
+        with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+            warnings.simplefilter("ignore")  # this exporter announces its own deprecation on every call
+            torch.manual_seed(0)
+            torch.onnx.export(
+                module,
+                tuple(_example(spec) for spec in contract.inputs),
+                buffer,
+                dynamo=False,
+                opset_version=OPSET,
+                input_names=[spec.name for spec in contract.inputs],
+                output_names=[spec.name for spec in contract.outputs],
+                dynamic_axes=axes,
+            )
+    except Exception as exc:  # the exporter raises many kinds
+        raise ExportFailed(f"stage {stage}: PyTorch cannot export it: {type(exc).__name__}: {exc}") from exc
+    return onnx.load_from_string(buffer.getvalue())
+
+
+def _example(spec: TensorSpec) -> Tensor:
+    shape = [_EXAMPLE_SIZES[axis] if isinstance(axis, str) else axis for axis in spec.shape]
+    if spec.dtype == "int64":
+        return torch.ones(shape, dtype=torch.int64) * (1 if len(shape) > 1 else _EXAMPLE_SIZES["tokens"])
+    return torch.rand(shape) if len(shape) > 1 else torch.ones(shape)
+
+
+def _unshare(graph: onnx.GraphProto) -> None:
+    """Give every parameter its own initializer, where the exporter shares one among equal values."""
+    initializers = {item.name: item for item in graph.initializer}
+    for node in [node for node in graph.node if node.op_type == "Identity" and node.input[0] in initializers]:
+        own = TensorProto()
+        own.CopyFrom(initializers[node.input[0]])
+        own.name = node.output[0]
+        graph.initializer.append(own)
+        graph.node.remove(node)
+
+
+def _name_weights(graph: onnx.GraphProto, module: nn.Module) -> None:
+    """Name transposed linear weights and the folded table after their parameters, whatever the exporter called them."""
+    names: dict[bytes, str] = {}
+    known = {name for name, _ in module.named_parameters()}
+    for name, tensor in (*module.named_parameters(), *module.named_buffers()):
+        array = tensor.detach().numpy()
+        if array.ndim == 2:
+            names[_fingerprint(array.T)] = name + TRANSPOSED
+        if name not in known:
+            names[_fingerprint(array)] = name
+    renamed = {}
+    for item in graph.initializer:
+        better = names.get(_fingerprint(numpy_helper.to_array(item)))
+        if item.name not in known and better is not None:
+            renamed[item.name] = item.name = better
+    for node in graph.node:
+        for index, name in enumerate(node.input):
+            node.input[index] = renamed.get(name, name)
+
+
+def _fingerprint(array: np.ndarray) -> bytes:
+    return repr(array.shape).encode() + np.ascontiguousarray(array).tobytes()
+
+
+def _set_boundary(model: onnx.ModelProto, contract: StageContract) -> None:
+    for values, specs in ((model.graph.input, contract.inputs), (model.graph.output, contract.outputs)):
+        del values[:]
+        values.extend(helper.make_tensor_value_info(spec.name, _ONNX_TYPES[spec.dtype], spec.shape) for spec in specs)
+    model.producer_name, model.producer_version, model.doc_string = "emotirt", "", ""
+    model.graph.name = "stage"
+    for node in model.graph.node:
+        node.doc_string = ""

@@ -1,0 +1,245 @@
+"""Read and write bundle directories; every byte that serving uses is checked against the manifest's hash."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from emotirt.bundle.contract import STAGES
+from emotirt.bundle.manifest import (
+    EmotionEntry,
+    FileEntry,
+    Manifest,
+    VoiceEntry,
+    check_manifest,
+    json_from_manifest,
+    manifest_from_json,
+)
+from emotirt.errors import BundleCorrupt, BundleError, BundleNotFound, ManifestInvalid
+from emotirt.types import FloatArray
+
+MANIFEST_FILE = "manifest.json"
+UNIT_NORM_TOLERANCE = 1e-3
+"""float32 vectors renormalized in float32 stay within 1e-6 of unit length; anything past this was never normalized."""
+
+
+@dataclass(frozen=True, slots=True)
+class Vectors:
+    """Unit vectors of the named voices and emotions, float32 [speaker_dim] and [emotion_dim]."""
+
+    voices: Mapping[str, FloatArray]
+    emotions: Mapping[str, FloatArray]
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """An opened bundle; its files are read on demand.
+
+    Attributes:
+        path: its directory.
+        manifest: parsed and checked.
+        digest: SHA-256 of the manifest, which names the hash of every other file: identifies the whole bundle.
+    """
+
+    path: Path
+    manifest: Manifest
+    digest: str
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """Phoneme symbols in id order."""
+        return self.manifest.symbols
+
+    @property
+    def voices(self) -> dict[str, VoiceEntry]:
+        """Voices by name, in the manifest's order."""
+        return {voice.name: voice for voice in self.manifest.voices}
+
+    @property
+    def emotions(self) -> dict[str, EmotionEntry]:
+        """Emotions by name, in the manifest's order."""
+        return {emotion.name: emotion for emotion in self.manifest.emotions}
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of every file but the manifest."""
+        return sum(entry.bytes for entry in self.manifest.files)
+
+    def stage_bytes(self, stage: str) -> bytes:
+        """Read a stage's graph and verify its hash.
+
+        Raises: BundleError: no such stage in this bundle. BundleNotFound: file missing. BundleCorrupt: hash differs.
+        """
+        return self._read(self._stage_file(stage))
+
+    def stage_path(self, stage: str) -> Path:
+        """Return the path of a stage's graph after verifying its hash; errors of ``stage_bytes``."""
+        entry = self._stage_file(stage)
+        self._read(entry)
+        return self.path / entry.file
+
+    def vectors(self) -> Vectors:
+        """Read the vectors of voices and emotions.
+
+        Raises: BundleCorrupt: hash differs or unreadable. ManifestInvalid: a vector is missing or misshapen.
+        """
+        entry = self.manifest.vectors
+        data = self._read(entry)
+        try:
+            with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+                arrays = {key: archive[key] for key in archive.files}
+        except (ValueError, OSError, zipfile.BadZipFile, EOFError) as exc:
+            raise BundleCorrupt(f"{self.path / entry.file} is not an npz archive ({exc}); rebuild the bundle") from exc
+        return Vectors(
+            {name: self._vector(arrays, f"voice/{name}", self.manifest.speaker_dim) for name in self.voices},
+            {name: self._vector(arrays, f"emotion/{name}", self.manifest.emotion_dim) for name in self.emotions},
+        )
+
+    def verify(self) -> None:
+        """Verify the hash of every file.
+
+        Raises: BundleNotFound, BundleCorrupt: names the first bad file.
+        """
+        for entry in self.manifest.files:
+            self._read(entry)
+
+    def _stage_file(self, stage: str) -> FileEntry:
+        entry = self.manifest.stages.get(stage)
+        if entry is None:
+            raise BundleError(
+                f"bundle {self.manifest.name!r} has no stage {stage!r}; it has {', '.join(self.manifest.stages)}"
+            )
+        return FileEntry(entry.file, entry.sha256, entry.bytes)
+
+    def _read(self, entry: FileEntry) -> bytes:
+        data = _read_bytes(self.path / entry.file)
+        found = hashlib.sha256(data).hexdigest()
+        if found != entry.sha256:
+            raise BundleCorrupt(
+                f"{self.path / entry.file} has SHA-256 {found} and {len(data)} bytes, the manifest says {entry.sha256} "
+                f"and {entry.bytes} bytes; copy or rebuild the bundle"
+            )
+        return data
+
+    def _vector(self, arrays: Mapping[str, FloatArray], key: str, length: int) -> FloatArray:
+        vector = arrays.get(key)
+        place = f"{self.path / self.manifest.vectors.file}: {key}"
+        if vector is None:
+            raise ManifestInvalid(f"{place} is missing though the manifest offers it; rebuild the bundle")
+        if vector.dtype != np.float32 or vector.shape != (length,):
+            raise ManifestInvalid(f"{place} is {vector.dtype} {vector.shape}, expected float32 ({length},)")
+        norm = float(np.linalg.norm(vector))
+        if not abs(norm - 1.0) <= UNIT_NORM_TOLERANCE:
+            raise ManifestInvalid(f"{place} has norm {norm:.4f}, expected 1")
+        return vector
+
+
+def default_bundle_path() -> Path:
+    """Return where the bundle inside the package lies; it may be missing in a development checkout."""
+    return Path(__file__).resolve().parents[1] / "data" / "default"
+
+
+def open_bundle(path: Path | str) -> Bundle:
+    """Open a bundle: parse its manifest and check that every file is there in full length.
+
+    Hashes are verified when a file is read; ``Bundle.verify`` reads them all.
+
+    Raises:
+        BundleNotFound: no directory, no manifest or a file missing.
+        ManifestInvalid: the manifest breaks its schema.
+        BundleCorrupt: a file has another length than the manifest says.
+    """
+    directory = Path(path)
+    if not directory.is_dir():
+        raise BundleNotFound(f"no bundle directory at {directory}; give the path of one that 'emotirt build' wrote")
+    if not (directory / MANIFEST_FILE).is_file():
+        raise BundleNotFound(f"{directory} holds no {MANIFEST_FILE}, so it is not a bundle")
+    text = _read_bytes(directory / MANIFEST_FILE)
+    bundle = Bundle(
+        directory, manifest_from_json(text, str(directory / MANIFEST_FILE)), hashlib.sha256(text).hexdigest()
+    )
+    for entry in bundle.manifest.files:
+        if _size_bytes(directory / entry.file) != entry.bytes:
+            bundle._read(entry)
+    return bundle
+
+
+def write_bundle(directory: Path, manifest: Manifest, files: Mapping[str, bytes]) -> Bundle:
+    """Write a bundle whole or not at all; an existing one at the place is replaced.
+
+    Args:
+        directory: where; its parent is created.
+        manifest: names exactly the given files, with their hashes.
+        files: file name to content.
+
+    Returns: the bundle, opened again and verified.
+    Raises: ManifestInvalid: the manifest is broken or names other files. BundleError: the place cannot be written.
+    """
+    check_manifest(manifest, MANIFEST_FILE)
+    named = {entry.file for entry in manifest.files}
+    if named != set(files):
+        raise ManifestInvalid(f"manifest names {sorted(named)} but the files are {sorted(files)}")
+    if directory.exists() and not (directory / MANIFEST_FILE).is_file() and any(directory.iterdir()):
+        raise BundleError(f"{directory} exists and is no bundle; it is not overwritten, choose another place")
+    try:
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        _replace_directory(directory, {**files, MANIFEST_FILE: json_from_manifest(manifest)})
+    except OSError as exc:
+        raise BundleError(f"bundle cannot be written to {directory}: {exc.strerror or exc}") from exc
+    bundle = open_bundle(directory)
+    bundle.verify()
+    return bundle
+
+
+def file_entry(name: str, data: bytes) -> FileEntry:
+    """Describe a file for the manifest."""
+    return FileEntry(name, hashlib.sha256(data).hexdigest(), len(data))
+
+
+def stage_file_name(stage: str) -> str:
+    """Return the file name of a stage's graph, one of ``STAGES``."""
+    if stage not in STAGES:
+        raise BundleError(f"unknown stage {stage!r}; stages are {', '.join(STAGES)}")
+    return f"{stage}.onnx"
+
+
+def _replace_directory(directory: Path, files: Mapping[str, bytes]) -> None:
+    with tempfile.TemporaryDirectory(prefix=f".{directory.name}-", dir=directory.parent) as scratch:
+        fresh, old = Path(scratch) / "new", Path(scratch) / "old"
+        fresh.mkdir()
+        for name, data in files.items():
+            (fresh / name).write_bytes(data)
+        if directory.exists():
+            shutil.move(directory, old)
+        try:
+            fresh.rename(directory)
+        except OSError:
+            if old.exists():
+                shutil.move(old, directory)
+            raise
+
+
+def _size_bytes(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError as exc:
+        raise BundleNotFound(f"{path} is missing though the manifest names it; copy or rebuild the bundle") from exc
+    except OSError as exc:
+        raise BundleError(f"{path} cannot be read: {exc.strerror or exc}") from exc
+
+
+def _read_bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as exc:
+        raise BundleNotFound(f"{path} is missing though the manifest names it; copy or rebuild the bundle") from exc
+    except OSError as exc:
+        raise BundleError(f"{path} cannot be read: {exc.strerror or exc}") from exc

@@ -1,0 +1,52 @@
+"""Where the vocoder's windows lie on an utterance; pure arithmetic on frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from emotirt.errors import InvalidRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of frames to vocode and the part of it to keep.
+
+    Attributes:
+        start: first frame of the window.
+        stop: frame after its last.
+        keep_start: first frame whose audio is kept.
+        keep_stop: frame after the last whose audio is kept.
+    """
+
+    start: int
+    stop: int
+    keep_start: int
+    keep_stop: int
+
+
+def windows(frame_count: int, context_frames: int, block_frames: int, first_block_frames: int) -> list[Window]:
+    """Cover an utterance with windows whose kept parts join without gap or overlap.
+
+    Each kept part has ``context_frames`` on each side, or ends flush with the utterance: beyond its ends the vocoder
+    sees its own zero padding, exactly as when the whole utterance is vocoded at once. A rest shorter than half a block
+    joins the block before it.
+
+    Args:
+        frame_count: of the utterance, at least 1.
+        context_frames: frames on each side that influence a frame of audio.
+        block_frames: kept frames of every window but the first and the last.
+        first_block_frames: kept frames of the first, small for early sound.
+
+    Raises: InvalidRequest: a block of less than one frame.
+    """
+    if block_frames < 1 or first_block_frames < 1:
+        raise InvalidRequest(f"blocks of {first_block_frames} and {block_frames} frames are not possible; at least 1 each")
+    edges = [0]
+    while edges[-1] < frame_count:
+        block = first_block_frames if len(edges) == 1 else block_frames
+        rest = frame_count - edges[-1] - block
+        edges.append(frame_count if rest < block / 2 else edges[-1] + block)
+    return [
+        Window(max(0, start - context_frames), min(frame_count, stop + context_frames), start, stop)
+        for start, stop in zip(edges[:-1], edges[1:], strict=True)
+    ]
