@@ -1,0 +1,72 @@
+"""Who may import whom: the contracts in pyproject.toml, and imports that a contract cannot express."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from pathlib import Path
+
+import pytest
+
+from tests.architecture.tree import PACKAGE, ROOT, modules
+
+# Module prefixes that may import a library; every other module may not.
+ONLY_IN = {
+    "pydantic": ("bundle.manifest", "server"),
+    "tensorrt": ("runtime.trt", "build.plan"),
+    "tensorrt_rtx": ("runtime.trt", "build.plan"),
+    "torch": ("build", "models", "runtime.eager", "training"),
+    "onnx": ("build", "runtime.eager", "training"),
+    "onnxruntime": ("bench", "build", "cli.doctor", "evaluation", "runtime.ort", "training"),
+    "fastapi": ("deploy.ray_serve", "server"),
+}
+
+
+def test_import_contracts_hold(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(ROOT)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
+
+        status = lint_imports(config_filename=str(ROOT / "pyproject.toml"), no_cache=True, is_debug_mode=False)
+    assert status == EXIT_STATUS_SUCCESS, capsys.readouterr().out
+
+
+@pytest.mark.parametrize("library", sorted(ONLY_IN))
+def test_library_stays_where_it_belongs(library: str) -> None:
+    allowed = ONLY_IN[library]
+    strays = [
+        name
+        for path in modules()
+        if library in imported_libraries(path) and not (name := module_name(path)).startswith(allowed)
+    ]
+    assert not strays, f"{library} may be imported only in {allowed}, but is in {strays}"
+
+
+def test_environment_variables_are_read_only_in_server_settings() -> None:
+    readers = [module_name(path) for path in modules() if reads_environment(path)]
+    assert set(readers) <= {"server.settings"}, f"read settings in server.settings, not in {readers}"
+
+
+def module_name(path: Path) -> str:
+    return ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+def imported_libraries(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+            found.add(node.module.partition(".")[0])
+    return found
+
+
+def reads_environment(path: Path) -> bool:
+    return any(
+        isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == "os"
+        and node.attr in ("environ", "getenv")
+        for node in ast.walk(ast.parse(path.read_bytes()))
+    )
