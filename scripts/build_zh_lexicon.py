@@ -24,17 +24,33 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 TARGET = Path(__file__).resolve().parents[1] / "src/emotirt/text/data/zh_lexicon.z"
 # Phrase readings in pypinyin already carry the sandhi of these two; the front end applies it itself.
 CITATION_TONES = {"一": "yi1", "不": "bu4"}
 # Characters whose first reading in pypinyin is not the one that most words without an entry of their own need.
-FIRST_READINGS = {"长": "cháng", "得": "de", "调": "tiáo", "倒": "dǎo", "挣": "zhèng", "勒": "lè", "帖": "tiě", "谁": "shéi"}
+FIRST_READINGS = {
+    "长": "cháng",
+    "得": "de",
+    "调": "tiáo",
+    "倒": "dǎo",
+    "挣": "zhèng",
+    "勒": "lè",
+    "帖": "tiě",
+    "谁": "shéi",
+}
+# Bodies and places whose head is called after them with 长.
+LED = "部局处科厂市省县区乡镇村院会团队班组排连营师军舰船机站所校行州酋族社台馆店庄室委司课"
 # Words without an entry: pattern, index of the character, its reading there.
 UNLISTED = (
     (re.compile("得."), 0, "de2"),
     (re.compile("..+弹$"), -1, "dan4"),
-    (re.compile(".*[部局处科厂市省县区乡镇村院会团队班组排连营师军舰船机站所校行州酋族社台馆店庄室委司课]长$"), -1, "zhang3"),
+    (
+        re.compile(".*[部局处科厂市省县区乡镇村院会团队班组排连营师军舰船机站所校行州酋族社台馆店庄室委司课]长$"),
+        -1,
+        "zhang3",
+    ),
 )
 
 
@@ -45,10 +61,11 @@ def tone_digit_reading() -> Callable[[str], list[str]]:
 
     pypinyin.load_single_dict({ord(hanzi): reading for hanzi, reading in FIRST_READINGS.items()})
 
+    def silence(text: str) -> Any:  # pypinyin accepts a list here, one item per character, though its types do not
+        return [""] * len(text)
+
     def readings(text: str) -> list[str]:
-        found = pypinyin.lazy_pinyin(
-            text, style=pypinyin.Style.TONE3, neutral_tone_with_five=True, errors=lambda chars: [""] * len(chars)
-        )
+        found = pypinyin.lazy_pinyin(text, style=pypinyin.Style.TONE3, neutral_tone_with_five=True, errors=silence)
         found = [CITATION_TONES.get(hanzi, syllable) for hanzi, syllable in zip_longest(text, found, fillvalue="")]
         for pattern, index, reading in UNLISTED if text not in PHRASES_DICT else ():
             if pattern.match(text):
@@ -102,7 +119,7 @@ def word_sections(
 
 def model_section() -> str:
     """Recover the corpus counts behind jieba's emission probabilities; the rarest character was seen once."""
-    from jieba.finalseg.prob_emit import P as LOG_PROBABILITIES  # noqa: N811  # the package's own name
+    from jieba.finalseg.prob_emit import P as LOG_PROBABILITIES
 
     lines = []
     for state in "BMES":

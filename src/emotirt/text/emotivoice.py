@@ -104,7 +104,9 @@ def _pinyin(word: str) -> Iterator[str]:
 def _readings() -> _Readings:
     try:
         from pypinyin.constants import PHRASES_DICT, PINYIN_DICT
-        from pypinyin_dict.phrase_pinyin_data.cc_cedict import phrases_dict
+
+        # The package ships no types.
+        from pypinyin_dict.phrase_pinyin_data.cc_cedict import phrases_dict  # type: ignore[import-untyped,unused-ignore]
     except ImportError as exc:
         raise BackendUnavailable(
             f"EmotiVoice-compatible Mandarin needs the package {exc.name!r}; run: pip install pypinyin pypinyin-dict"

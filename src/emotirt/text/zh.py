@@ -15,7 +15,9 @@ from emotirt.text.zh_syllables import symbols_from_pinyin
 __all__ = ["chinese_sentence", "chinese_words", "symbols_from_pinyin"]
 
 # Function characters: the model for unknown words may not join them to their neighbours.
-_FUNCTION_CHARACTERS = frozenset("的地得了着过和是在我你他她它不也都就很把被给到说这那有吗呢吧啊一个没还又再才最更太请让")
+_FUNCTION_CHARACTERS = frozenset(
+    "的地得了着过和是在我你他她它不也都就很把被给到说这那有吗呢吧啊一个没还又再才最更太请让"
+)
 
 
 def chinese_sentence(text: str) -> Sentence:

@@ -7,13 +7,19 @@ the words that start with a character are parsed when that character is first me
 from __future__ import annotations
 
 import math
+import re
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from importlib.resources import files
+
+from emotirt.text.zh_data import data_bytes
 
 STATES = "BMES"
+
+_LEADING_SYLLABLE = re.compile("[^0-9]+[0-9]")
+# More than there are hanzi; a bound for text of other scripts.
+_REMEMBERED_CHARACTERS = 100_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +57,9 @@ class Lexicon:
             )
         }
         self._blocks: dict[str, WordBlock] = {}
+        # One line a syllable, searched when a character is first met: most of 44 thousand never are.
+        self._characters_by_syllable = characters
         self._characters: dict[str, str] = {}
-        for line in characters.split("\n"):
-            digit = next(index for index, symbol in enumerate(line) if symbol.isdigit()) + 1
-            self._characters.update(dict.fromkeys(line[digit:], line[:digit]))
 
     def block(self, hanzi: str) -> WordBlock:
         """Return the words that start with a character."""
@@ -73,7 +78,18 @@ class Lexicon:
             found = self.block(word[0]).readings.get(word)
             if found is not None:
                 return found
-        return tuple([self._characters.get(hanzi, "") for hanzi in word])
+        known = self._characters
+        return tuple([known[hanzi] if hanzi in known else self._look_up(hanzi) for hanzi in word])
+
+    def _look_up(self, hanzi: str) -> str:
+        reading = ""
+        position = self._characters_by_syllable.find(hanzi) if hanzi > "\u02ff" else -1
+        if position > 0:
+            line_start = self._characters_by_syllable.rfind("\n", 0, position) + 1
+            reading = _LEADING_SYLLABLE.match(self._characters_by_syllable, line_start)[0]  # type: ignore[index]
+        if len(self._characters) < _REMEMBERED_CHARACTERS:
+            self._characters[hanzi] = reading
+        return reading
 
     def emission_log_probabilities(self) -> dict[str, dict[str, float]]:
         """Return, per state of ``STATES``, the log probability of each character known in that state."""
@@ -104,4 +120,4 @@ def _parse_block(line: str, count_line: str, reading_line: str) -> WordBlock:
 @lru_cache(maxsize=1)
 def default_lexicon() -> Lexicon:
     """Open the dictionary that comes with the package, once."""
-    return Lexicon(files("emotirt.text").joinpath("data", "zh_lexicon.z").read_bytes())
+    return Lexicon(data_bytes("zh_lexicon.z"))

@@ -1,119 +1,17 @@
-"""Readings of common one-character words that the neighbouring characters decide."""
+"""Readings of common one-character words that the neighbouring characters decide (``data/zh_polyphones.txt``)."""
 
 from __future__ import annotations
 
 import re
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
+from emotirt.text.zh_data import data_lines
+
 # How many characters on each side a rule may look at.
 CONTEXT_CHARACTERS = 6
-
-_PERSON = "我你您他她它们咱谁"
-_NUMBER = "一二两三四五六七八九十百千万几半数这那哪每多少"
-
-# hanzi -> rules in order of preference: what stands before (matched at its end), what follows (matched at its start),
-# the reading. The first rule that fits decides; without one the dictionary's first reading stays.
-_RULES: dict[str, tuple[tuple[str, str, str], ...]] = {
-    "得": (
-        (f"(?:^|[{_PERSON}人就都也还总必可又只才须要非])", "[^到出了以知奖分票病罪胜过第很太多这那不]", "dei3"),
-        ("^|[，。]|[不没才能可想要会已曾共各又]", "", "de2"),
-        ("", "了?[第满高零一二三四五六七八九十百两]", "de2"),
-        ("", "", "de5"),
-    ),
-    "地": (
-        ("[块片亩土大草荒空场两此各当外内田山林雪沙工基产属满遍落扫倒在天这那该本某]", "", "di4"),
-        ("..", "[上下里面处位方形图址段势震点区球铁板理主中价产大]", "di4"),
-        ("..", ".", "de5"),
-        ("", "", "di4"),
-    ),
-    "着": (("^", "", "zhao1"), ("", "", "zhe5")),
-    "了": (("[^不]不|[^的]得", "(?:$|[的吗呢吧，])", "liao3"), ("", "", "le5")),
-    "还": (
-        ("[没未已早要该去来才得快]", "(?:$|[给钱书债清他她你我这那了完上])", "huan2"),
-        ("", "[给钱债书款贷账礼]|[我你他她]们?(?:钱|书|的|一|自|清|公)|了(?:$|[书钱他她你我])|上(?:$|钱|债)|回(?:$|来|去|给)", "huan2"),
-        ("", "", "hai2"),
-    ),
-    "长": (
-        ("[很太更不较最细好挺真超非常米尺寸公里年月天度丈倍多这样那么样多那这]", "(?!大|高|胖|出|得|成|满)", "chang2"),
-        ("", "[大出满得高了着成胖在草毛虫势个]", "zhang3"),
-        ("[部局处科厂市省县区乡镇村院会团队班组排连营师军舰船机站所校家行州酋族社台馆店庄室委司帮课学]", "", "zhang3"),
-        ("[又要会也才没]", "", "zhang3"),
-        ("", "", "chang2"),
-    ),
-    "行": (("[银各同外内本央分支总商第几两每]", "", "hang2"), (f"[{_NUMBER}]", "[字诗代泪文小脚]", "hang2"), ("", "", "xing2")),
-    "重": (("", "[新复建来启做写读申返逢播印演组叠阳修起设置审拍温现游考拾获归装]", "chong2"), ("", "", "zhong4")),
-    "都": (("", "", "dou1"),),
-    "为": (
-        ("", "[了何此啥你我他她它您咱谁]|什么|大家|自己|人民|祖国|国家|孩子|人类|公司", "wei4"),
-        ("^|[，。]", "", "wei4"),
-        ("[专特都也正在都就是能够要来会可以]", ".{1,8}(?:服务|提供|做|作|创造|奠定|打下|带来|庆祝|祝|担心|高兴|骄傲|着想|操心|买|准备|付出|努力|而|献)", "wei4"),
-        ("", "", "wei2"),
-    ),
-    "干": (
-        ("[晒擦吹烘晾风烤喝榨抹弄]", "", "gan1"),
-        ("[很太口嘴发皮好]", "(?:$|[了的，])", "gan1"),
-        ("", "[净燥旱脆杯扰涉预粮洗果冰]", "gan1"),
-        ("", "", "gan4"),
-    ),
-    "发": (("[头理白黑长短金卷染烫假脱秀毛]", "(?:$|[的了，型])", "fa4"), ("", "", "fa1")),
-    "只": (
-        ("第?[一二两三四五六七八九十百千万几半这那哪每]|多少|[前后]", "(?!有|要|是|能|好|会|剩|为|不|需|用)", "zhi1"),
-        ("", "", "zhi3"),
-    ),
-    "种": (
-        ("[一二两三四五六七八九十百千万几这那哪每各多某此何该数]", "", "zhong3"),
-        ("", "[树地田菜花草了下植瓜豆庄粮在上着满出过的水稻玉麦棉苹果葡]", "zhong4"),
-        ("[上里面能可要会在去来都]", "", "zhong4"),
-        ("", "", "zhong3"),
-    ),
-    "调": (("[腔曲音声语高低小走跑变]", "", "diao4"), ("", "[查动研度换离任遣拨往走集头门]|到.{1,4}(?:部|局|司|厂|校|工作)", "diao4"), ("", "", "tiao2")),
-    "好": (("^|[，。]", "[吃玩奇学客]色", "hao4"), ("", "", "hao3")),
-    "教": (("[我你他她们人会来去请能想老妈爸师在]", "", "jiao1"), ("", "[你我他她它会给过得了书人英数语孩学]", "jiao1"), ("", "", "jiao4")),
-    "数": (("", "[一不了着过到得完星钱数]", "shu3"), ("[来去请要我你他她]", "", "shu3"), ("", "", "shu4")),
-    "看": (("", "[守家门管护]", "kan1"), ("", "", "kan4")),
-    "背": (("", "[着起了]?(?:书包|孩子|包|负|我|你|他|她|老|米|柴|行李)", "bei1"), ("", "", "bei4")),
-    "空": (("[有没抽得填留]", "(?:$|[吗的吧，])", "kong4"), ("", "", "kong1")),
-    "倒": (("", "[车水茶酒数退影是立垃挂油进出计]", "dao4"), ("^|[，。我你他她它这那]", "(?!下|了|在|闭|霉|塌|地)", "dao4"), ("", "", "dao3")),
-    "差": (("[出公]", "", "chai1"), ("", "[别距异错额值价]", "cha1"), ("", "", "cha4")),
-    "假": (("[放请休病产婚暑寒长度事年]", "", "jia4"), ("", "[期日条]", "jia4"), ("", "", "jia3")),
-    "弹": (("[子炸导飞炮枪核]", "", "dan4"), ("", "[药头道片壳弓]", "dan4"), ("", "", "tan2")),
-    "传": (("[自外别列]", "", "zhuan4"), ("", "记", "zhuan4"), ("", "", "chuan2")),
-    "转": (("[打自公团乱旋绕]", "", "zhuan4"), ("", "[圈盘速悠]|来转去|个不停", "zhuan4"), ("", "", "zhuan3")),
-    "当": (("[上]", "(?:$|[了的，])", "dang4"), ("", "[作成真]", "dang4"), ("", "", "dang1")),
-    "分": (("[水成身天缘本情过]", "", "fen4"), ("", "[量内外]", "fen4"), ("", "", "fen1")),
-    "藏": (("[西]", "", "zang4"), ("", "[族语文历]", "zang4"), ("", "", "cang2")),
-    "脏": (("[心内肝肾脾五]", "", "zang4"), ("", "", "zang1")),
-    "量": (("", "[体身血一尺了]", "liang2"), ("", "", "liang4")),
-    "中": (("[打射击看猜考命选相买抽投]", "(?:$|[了的过])", "zhong4"), ("", "[奖毒暑标弹计招风枪]", "zhong4"), ("", "", "zhong1")),
-    "少": (("[老青]", "", "shao4"), ("", "[年女爷儿林将]", "shao4"), ("", "", "shao3")),
-    "薄": (("", "", "bao2"),),
-    "系": (("", "[上好紧着鞋领安]", "ji4"), ("", "", "xi4")),
-    "盛": (("", "[饭汤水满着]", "cheng2"), ("", "", "sheng4")),
-    "削": (("", "[弱减]", "xue1"), ("", "", "xiao1")),
-    "露": (("", "[面馅头脸一出]", "lou4"), ("", "", "lu4")),
-    "落": (("", "[枕]", "lao4"), ("", "在(?:家|车|办公)|下(?:了|一|课|你|我|他)", "la4"), ("", "", "luo4")),
-    "扎": (("[包捆结]", "", "za1"), ("", "[辫头]", "za1"), ("", "", "zha1")),
-    "没": (("[淹沉埋出吞隐]", "", "mo4"), ("", "[收落顶]", "mo4"), ("", "", "mei2")),
-    "朝": (("[今明一]", "(?:$|[，一])", "zhao1"), ("", "", "chao2")),
-    "应": (("[反相适对供响效答感]", "", "ying4"), ("", "[用付对聘邀急试验酬变]", "ying4"), ("", "", "ying1")),
-    "给": (("", "", "gei3"),),
-    "和": (("", "[面泥稀]", "huo2"), ("", "", "he2")),
-    "与": (("[参]", "", "yu4"), ("", "", "yu3")),
-    "啊": (("^", "", "a1"), ("", "", "a5")),
-    "吧": (("", "", "ba5"),),
-    "呢": (("", "", "ne5"),),
-    "吗": (("[干]", "", "ma2"), ("", "", "ma5")),
-    "过": (
-        ("[去吃来见听说做学用有买读写住坐想玩试爱问教喝看到穿打当提]", "(?!去|来|年|节|日|生|程|分|度|后|期|渡|路|河|马|街)", "guo5"),
-        ("", "", "guo4"),
-    ),
-    "里": (("[一二两三四五六七八九十百千万几多公华英]", "", "li3"), (".", "", "li5"), ("", "", "li3")),
-    "血": (("[流了出吐]", "(?:$|[了，])", "xie3"), ("", "", "xue4")),
-    "似": (("", "的", "shi4"), ("", "", "si4")),
-    "儿": (("", "", "er2"),),
-    "一": (("", "", "yi1"),),
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +21,21 @@ class _Rule:
     reading: str
 
 
+@lru_cache(maxsize=1)
+def _rule_lines() -> Mapping[str, Sequence[tuple[str, str, str]]]:
+    lines: dict[str, list[tuple[str, str, str]]] = defaultdict(list)
+    for line in data_lines("zh_polyphones.txt"):
+        hanzi, before, after, reading = line.split(" ")
+        lines[hanzi].append((before.removeprefix("-"), after.removeprefix("-"), reading))
+    return dict(lines)
+
+
 @lru_cache(maxsize=256)
 def _rules(hanzi: str) -> tuple[_Rule, ...]:
+    """Compile a character's rules when it is first met."""
     return tuple(
         _Rule(re.compile(f"(?:{before})$"), re.compile(after), reading)
-        for before, after, reading in _RULES.get(hanzi, ())
+        for before, after, reading in _rule_lines().get(hanzi, ())
     )
 
 
@@ -150,4 +58,4 @@ def reading_in_context(hanzi: str, before: str, after: str) -> str | None:
 
 def is_polyphone(hanzi: str) -> bool:
     """Whether ``reading_in_context`` has rules for a character."""
-    return hanzi in _RULES
+    return hanzi in _rule_lines()

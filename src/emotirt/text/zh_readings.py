@@ -5,35 +5,31 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from importlib.resources import files
 
+from emotirt.text.zh_data import data_lines, data_words
 from emotirt.text.zh_lexicon import Lexicon, default_lexicon
 from emotirt.text.zh_polyphones import CONTEXT_CHARACTERS, is_polyphone, reading_in_context
 
+# Characters read by the dictionary but for a neutral tone on the last one.
+_LAST_NEUTRAL: tuple[str, ...] = ()
 _Phrases = Mapping[str, Sequence[tuple[str, tuple[str, ...]]]]
-
-
-def _data_lines(name: str) -> list[str]:
-    text = files("emotirt.text").joinpath("data", name).read_text(encoding="utf-8")
-    return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
 @lru_cache(maxsize=1)
 def _phrases() -> _Phrases:
     """Read the phrases with a reading of their own: first character -> (phrase, pinyin), longest first."""
-    readings: dict[str, tuple[str, ...]] = {}
-    lexicon = default_lexicon()
-    for line in _data_lines("zh_neutral_words.txt"):
-        for word in line.split():
-            *full, last = lexicon.readings(word)
-            readings[word] = (*full, last[:-1] + "5")
-    for line in _data_lines("zh_phrases.txt"):
+    readings = dict.fromkeys(data_words("zh_neutral_words.txt"), _LAST_NEUTRAL)
+    for line in data_lines("zh_phrases.txt"):
         phrase, *syllables = line.split()
         readings[phrase] = tuple(syllables)
     by_first: dict[str, list[tuple[str, tuple[str, ...]]]] = defaultdict(list)
     for phrase in sorted(readings, key=len, reverse=True):
         by_first[phrase[0]].append((phrase, readings[phrase]))
-    return by_first
+    return dict(by_first)
+
+
+def _with_neutral_end(syllables: Sequence[str]) -> tuple[str, ...]:
+    return (*syllables[:-1], syllables[-1][:-1] + "5")
 
 
 def readings_of_words(words: Sequence[str], lexicon: Lexicon | None = None) -> list[tuple[str, ...]]:
@@ -49,7 +45,7 @@ def readings_of_words(words: Sequence[str], lexicon: Lexicon | None = None) -> l
     for word in words:
         starts.append(len(syllables))
         syllables.extend(source.readings(word))
-    covered = _apply_phrases(text, [*starts, len(text)], syllables)
+    covered = _apply_phrases(text, {*starts, len(text)}, syllables, source)
     for word, start in zip(words, starts, strict=True):
         # Only the neighbours tell how a one-character word is read, or one that the dictionary does not have.
         if len(word) == 1 or word not in source:
@@ -65,10 +61,9 @@ def _apply_context(text: str, indices: range, covered: set[int], syllables: list
             syllables[index] = found or syllables[index]
 
 
-def _apply_phrases(text: str, boundaries: Sequence[int], syllables: list[str]) -> set[int]:
+def _apply_phrases(text: str, word_edges: set[int], syllables: list[str], lexicon: Lexicon) -> set[int]:
     """Overwrite syllables where a phrase stands; return the indices it covers."""
     phrases = _phrases()
-    word_edges = set(boundaries)
     covered: set[int] = set()
     position = 0
     while position < len(text):
@@ -76,7 +71,7 @@ def _apply_phrases(text: str, boundaries: Sequence[int], syllables: list[str]) -
         for phrase, readings in phrases.get(text[position], ()):
             if text.startswith(phrase, position) and _fits(position, position + len(phrase), word_edges):
                 step = len(phrase)
-                syllables[position : position + step] = readings
+                syllables[position : position + step] = readings or _with_neutral_end(lexicon.readings(phrase))
                 covered.update(range(position, position + step))
                 break
         position += step

@@ -8,6 +8,7 @@ inside feet of two or three syllables.
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from emotirt.text.zh_sentence import NEUTRAL, Sentence, Syllable, Word
 
@@ -94,7 +95,7 @@ def _tone_of_one(sentence: Sentence, word: Word, offset: int) -> int:
 
 def _one_ends_clause(word: Word) -> bool:
     """Whether 一 ends a longer word, as in 独一 or 始终如一; 有一, 这一, 每一 still count what follows."""
-    return len(word.text) > 1 and word.text[-2] not in "有这那每某另哪前后进任何这"
+    return len(word.text) > 1 and word.text[-2] not in "有这那每某另哪前后进任何"
 
 
 def _underlying_fourth(syllable: Syllable) -> bool:
@@ -112,12 +113,20 @@ def _tone_of_not(sentence: Sentence, word: Word, offset: int) -> int:
 
 
 def _third_tones(sentence: Sentence, in_lexicon: Callable[[str], bool]) -> None:
-    for word in sentence.words:
-        for group in _divisions(word, in_lexicon):
-            _raise_thirds(group)
+    for phrase in _phrases(sentence):
+        tones = [syllable.tone for word in phrase for syllable in word.syllables if not syllable.silent]
+        if (3, 3) in pairwise(tones):
+            _third_tones_of_phrase(phrase, in_lexicon)
+
+
+def _third_tones_of_phrase(words: list[Word], in_lexicon: Callable[[str], bool]) -> None:
+    for word in words:
+        if len(word.syllables) > 1:
+            for group in _divisions(word, in_lexicon):
+                _raise_thirds(group)
         if len(word.syllables) == 3:
             _raise_thirds(_spoken(word.syllables))
-    for foot in (foot for phrase in _phrases(sentence) for foot in feet(phrase)):
+    for foot in feet(words):
         spoken = [syllable for word in foot for syllable in _spoken(word.syllables)]
         if len(foot) > 2 and foot[1].text in _ADVERBS_OF_DEGREE:
             _raise_thirds(spoken[1:])
@@ -130,7 +139,7 @@ def _spoken(syllables: list[Syllable]) -> list[Syllable]:
 
 def _raise_thirds(syllables: list[Syllable]) -> None:
     """Turn each third tone that still stands before a third tone into a second, left to right."""
-    for left, right in zip(syllables, syllables[1:], strict=False):
+    for left, right in pairwise(syllables):
         if left.tone == 3 and right.tone == 3:
             left.tone = 2
 

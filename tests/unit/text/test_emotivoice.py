@@ -40,7 +40,8 @@ def test_numbers(digits: str, spoken: str) -> None:
     ("pinyin", "parts"),
     [
         ("ri4", ("r", "ii4")), ("yue4", ("y", "ve4")), ("er2", ("", "er2")), ("huar1", ("h", "uar1")),
-        ("n2", ("", "en2")), ("lve4", ("l", "ve4")), ("que4", ("q", "ve4")), ("wen4", ("", "uen4")), ("hm5", ("h", "e5")),
+        ("n2", ("", "en2")), ("lve4", ("l", "ve4")), ("que4", ("q", "ve4")), ("wen4", ("", "uen4")),
+        ("hm5", ("h", "e5")),
     ],
 )  # fmt: skip
 def test_syllables(pinyin: str, parts: tuple[str, str]) -> None:
