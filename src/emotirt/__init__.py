@@ -1,1 +1,64 @@
-"""EmotiRT: low-latency emotional text-to-speech."""
+"""EmotiRT: low-latency emotional text-to-speech.
+
+    from emotirt import Engine, SpeechRequest
+
+    with Engine.open() as engine:
+        result = engine.say(SpeechRequest("Hello, 你好!", emotion="happy"))
+
+Names are loaded when first used, so that ``import emotirt`` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from emotirt.bundle.manifest import EmotionEntry as Emotion
+    from emotirt.bundle.manifest import VoiceEntry as Voice
+    from emotirt.engine import Engine, SpeechRequest, SpeechResult, SpeechStream, Timings
+    from emotirt.errors import EmotiRTError
+    from emotirt.types import Audio, Chunk, Prosody
+
+__all__ = [
+    "Audio",
+    "Chunk",
+    "EmotiRTError",
+    "Emotion",
+    "Engine",
+    "Prosody",
+    "SpeechRequest",
+    "SpeechResult",
+    "SpeechStream",
+    "Timings",
+    "Voice",
+]
+
+_PLACES = {
+    "Audio": ("emotirt.types", "Audio"),
+    "Chunk": ("emotirt.types", "Chunk"),
+    "Emotion": ("emotirt.bundle.manifest", "EmotionEntry"),
+    "EmotiRTError": ("emotirt.errors", "EmotiRTError"),
+    "Engine": ("emotirt.engine", "Engine"),
+    "Prosody": ("emotirt.types", "Prosody"),
+    "SpeechRequest": ("emotirt.engine", "SpeechRequest"),
+    "SpeechResult": ("emotirt.engine", "SpeechResult"),
+    "SpeechStream": ("emotirt.engine", "SpeechStream"),
+    "Timings": ("emotirt.engine", "Timings"),
+    "Voice": ("emotirt.bundle.manifest", "VoiceEntry"),
+}
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name on first use."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'emotirt' has no attribute {name!r}; it offers {', '.join(__all__)}")
+    module, attribute = _PLACES[name]
+    value: object = getattr(importlib.import_module(module), attribute)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return sorted(__all__)

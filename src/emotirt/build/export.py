@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import copy
 import inspect
-import io
+import tempfile
 import warnings
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -92,30 +93,31 @@ def export_stage(networks: Networks, stage: str) -> bytes:
         onnx.checker.check_model(shape_inference.infer_shapes(model, strict_mode=True), full_check=True)
     except (onnx.checker.ValidationError, shape_inference.InferenceError) as exc:
         raise ExportFailed(f"stage {stage}: the exported graph is invalid: {exc}") from exc
-    return model.SerializeToString(deterministic=True)
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
 
 
 def _traced(module: nn.Module, contract: StageContract, stage: str) -> onnx.ModelProto:
-    buffer = io.BytesIO()
     specs = (*contract.inputs, *contract.outputs)
     axes = {spec.name: {i: axis for i, axis in enumerate(spec.shape) if isinstance(axis, str)} for spec in specs}
     try:
-        with warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+        with tempfile.TemporaryDirectory() as scratch, warnings.catch_warnings(), torch.random.fork_rng(devices=[]):
+            path = Path(scratch) / "stage.onnx"
             warnings.simplefilter("ignore")  # this exporter announces its own deprecation on every call
             torch.manual_seed(0)
             torch.onnx.export(
                 module,
                 tuple(_example(spec) for spec in contract.inputs),
-                buffer,
+                path,
                 dynamo=False,
                 opset_version=OPSET,
                 input_names=[spec.name for spec in contract.inputs],
                 output_names=[spec.name for spec in contract.outputs],
                 dynamic_axes=axes,
             )
+            return onnx.load(path)
     except Exception as exc:  # the exporter raises many kinds
         raise ExportFailed(f"stage {stage}: PyTorch cannot export it: {type(exc).__name__}: {exc}") from exc
-    return onnx.load_from_string(buffer.getvalue())
 
 
 def _example(spec: TensorSpec) -> Tensor:

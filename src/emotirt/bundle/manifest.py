@@ -224,7 +224,10 @@ def check_manifest(manifest: Manifest, source: str) -> None:
 
 def _problems(manifest: Manifest) -> Iterable[tuple[str, str]]:
     if manifest.format_version != FORMAT_VERSION:
-        yield "format_version", f"{manifest.format_version} is not {FORMAT_VERSION}, the one readable here; rebuild the bundle"
+        yield (
+            "format_version",
+            f"{manifest.format_version} is not {FORMAT_VERSION}, the one readable here; rebuild the bundle",
+        )
     for key in ("sample_rate_hz", "hop_samples", "speaker_dim", "emotion_dim", "hidden_dim"):
         if getattr(manifest, key) < 1:
             yield key, f"{getattr(manifest, key)} must be at least 1"

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 from torch import nn
 
@@ -69,10 +68,7 @@ def runner_from_bundle(bundle: Bundle, stage: str) -> EagerRunner:
         DECODER: lambda: Decoder(config.acoustic),
         VOCODER: lambda: Generator(config.vocoder).remove_weight_norm(),
     }
-    try:
-        graph = onnx.load_from_string(bundle.stage_bytes(stage)).graph
-    except DecodeError as exc:
-        raise BackendError(f"stage {stage} is not an ONNX graph: {exc}") from exc
+    graph = onnx.load_from_string(bundle.stage_bytes(stage)).graph
     module = makers[stage]()
     _load(module, _weights(graph), stage)
     contract = stage_contract(stage, bundle.manifest.dimensions)

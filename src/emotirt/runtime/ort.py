@@ -64,7 +64,9 @@ def _session(stage: str, graph: bytes, threads: int) -> onnxruntime.InferenceSes
     try:
         import onnxruntime
     except ImportError as exc:
-        raise BackendUnavailable("backend 'onnxruntime' needs the onnxruntime package; pip install onnxruntime") from exc
+        raise BackendUnavailable(
+            "backend 'onnxruntime' needs the onnxruntime package; pip install onnxruntime"
+        ) from exc
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1

@@ -48,7 +48,8 @@ def check_feeds(stage: str, specs: tuple[TensorSpec, ...], feeds: Mapping[str, A
         array = feeds[spec.name]
         if array.dtype != np.dtype(spec.dtype) or array.ndim != len(spec.shape):
             raise BackendError(
-                f"input {spec.name!r} of stage {stage} is {array.dtype} {array.shape}, expected {spec.dtype} {spec.shape}"
+                f"input {spec.name!r} of stage {stage} is {array.dtype} {array.shape}, "
+                f"expected {spec.dtype} {spec.shape}"
             )
         for axis, found in zip(spec.shape, array.shape, strict=True):
             expected = sizes.setdefault(axis, found) if isinstance(axis, str) else axis

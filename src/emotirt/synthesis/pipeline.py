@@ -28,6 +28,8 @@ class Pipeline:
     ) -> None:
         """Load the stages; raises the errors of ``runtime.open.open_runner``."""
         manifest = bundle.manifest
+        self.sample_rate_hz = manifest.sample_rate_hz
+        self.hop_samples = manifest.hop_samples
         self._acoustic = AcousticStages(
             open_runner(bundle, TEXT_ENCODER, backend, threads), open_runner(bundle, DECODER, backend, threads), limits
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from emotirt.errors import InvalidRequest
 
@@ -40,7 +41,9 @@ def windows(frame_count: int, context_frames: int, block_frames: int, first_bloc
     Raises: InvalidRequest: a block of less than one frame.
     """
     if block_frames < 1 or first_block_frames < 1:
-        raise InvalidRequest(f"blocks of {first_block_frames} and {block_frames} frames are not possible; at least 1 each")
+        raise InvalidRequest(
+            f"blocks of {first_block_frames} and {block_frames} frames are not possible; at least 1 each"
+        )
     edges = [0]
     while edges[-1] < frame_count:
         block = first_block_frames if len(edges) == 1 else block_frames
@@ -48,5 +51,5 @@ def windows(frame_count: int, context_frames: int, block_frames: int, first_bloc
         edges.append(frame_count if rest < block / 2 else edges[-1] + block)
     return [
         Window(max(0, start - context_frames), min(frame_count, stop + context_frames), start, stop)
-        for start, stop in zip(edges[:-1], edges[1:], strict=True)
+        for start, stop in pairwise(edges)
     ]

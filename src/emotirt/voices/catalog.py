@@ -92,6 +92,8 @@ class Catalog:
 def _suggestion(name: str, known: Sequence[str], names: Sequence[str]) -> str:
     near = get_close_matches(name.strip().casefold(), [item.casefold() for item in known], n=3, cutoff=0.5)
     original = {item.casefold(): item for item in (*known, *names)}
-    listed = ", ".join(names[:LISTED_NAMES]) + (f" and {len(names) - LISTED_NAMES} more" if len(names) > LISTED_NAMES else "")
+    listed = ", ".join(names[:LISTED_NAMES]) + (
+        f" and {len(names) - LISTED_NAMES} more" if len(names) > LISTED_NAMES else ""
+    )
     nearest = f"nearest: {', '.join(original[item] for item in near)}; " if near else ""
     return f"{nearest}available: {listed}"

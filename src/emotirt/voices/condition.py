@@ -20,6 +20,10 @@ PITCH_RANGE_RANGE = (0.0, 3.0)
 ENERGY_RANGE_DB = (-20.0, 20.0)
 
 
+NATURAL_PROSODY = Prosody()
+"""The voice's own way of speaking."""
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """Everything but the phonemes that the text encoder takes.
@@ -32,7 +36,7 @@ class Condition:
 
     speaker: FloatArray
     emotion: FloatArray
-    prosody: Prosody = Prosody()
+    prosody: Prosody = NATURAL_PROSODY
 
 
 def check_prosody(prosody: Prosody) -> None:
