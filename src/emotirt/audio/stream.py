@@ -15,7 +15,7 @@ EDGE_FADE_S = 0.002  # 32 samples at 16 kHz: too short to hear, long enough to r
 def fade_in(samples: FloatArray, fade_samples: int) -> FloatArray:
     """Return a copy whose first ``fade_samples`` rise from zero along a raised cosine."""
     count = min(fade_samples, len(samples))
-    faded = samples.copy()
+    faded: FloatArray = samples.copy()
     faded[:count] *= _ramp(count)
     return faded
 

@@ -52,7 +52,10 @@ def _run_cpu(args: argparse.Namespace) -> int:
     engine = open_engine(args)
     report = measure_cpu(engine, args.bundle, settings, _tell)
     threads = args.threads or usable_cores()
-    path = write_result(cpu_result(report, settings, bundle_identity(engine), threads), args.results)
+    path = write_result(
+        cpu_result(report, settings, {"name": engine.bundle.manifest.name, "sha256": engine.bundle.digest}, threads),
+        args.results,
+    )
     out = sys.stdout.write
     out(f"{describe_hardware()}; {threads} threads\n")
     out(f"real-time factor     {report.rtfx:.1f} x ({_spread(report.paragraph_rtfx, 'x')})\n")

@@ -10,12 +10,9 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from emotirt.errors import EmotiRTError
-
-if TYPE_CHECKING:
-    from emotirt.bundle.store import Bundle
+from emotirt.runtime.open import AUTO, backends, default_threads, resolve_backend
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +22,7 @@ class Finding:
     Attributes:
         area: python, package, backend, player or bundle.
         name: what was looked at.
-        state: ``ok``, ``missing`` (optional) or ``broken`` (speech will not work).
+        state: ``ok``, ``unused``, ``missing`` (optional) or ``broken`` (speech will not work).
         detail: version, path, or how to install it.
     """
 
@@ -97,23 +94,18 @@ def bundle_findings(path: Path | None) -> list[Finding]:
     place = default_bundle_path() if path is None else path
     try:
         bundle = open_bundle(place)
-        stages = [Finding("bundle", f"stage {name}", "ok", _hashed(bundle, name)) for name in bundle.manifest.stages]
+        bundle.verify()
     except EmotiRTError as exc:
         return [Finding("bundle", str(place), "broken", str(exc))]
     voices = ", ".join(f"{name} ({entry.language})" for name, entry in bundle.voices.items())
     return [
-        Finding("bundle", bundle.manifest.name, "ok", f"{place}, format {bundle.manifest.format_version}"),
-        *stages,
+        Finding("bundle", bundle.manifest.name, "ok", f"{place}, sha256 {bundle.digest[:16]}"),
+        Finding(
+            "bundle", "files", "ok", f"{len(bundle.manifest.files)} hashes verified, {bundle.size_bytes / 1e6:.1f} MB"
+        ),
         Finding("bundle", "voices", "ok", voices),
         Finding("bundle", "emotions", "ok", ", ".join(bundle.emotions)),
     ]
-
-
-def _hashed(bundle: Bundle, stage: str) -> str:
-    path = bundle.stage_path(stage)
-    return (
-        f"{path.name}, {path.stat().st_size / 1e6:.1f} MB, sha256 {bundle.manifest.stages[stage].sha256[:12]} verified"
-    )
 
 
 def _package_finding(area: str, package: _Package) -> Finding:
@@ -122,6 +114,8 @@ def _package_finding(area: str, package: _Package) -> Finding:
     detail = next((found for found in map(_version, package.distributions) if found), "version unknown")
     if package.module == "onnxruntime":
         detail += _providers()
+    if area == "backend" and package.module not in backends():
+        return Finding(area, package.module, "unused", f"{detail}; this version of EmotiRT does not use it yet")
     return Finding(area, package.module, "ok", detail)
 
 
@@ -152,12 +146,7 @@ def _report(findings: list[Finding], usable: bool) -> str:
     lines = [
         f"{finding.state:<8} {finding.area + ' ' + finding.name:<{width}}  {finding.detail}" for finding in findings
     ]
-    used = [finding.name for finding in findings if finding.area == "backend" and finding.state == "ok"]
-    verdict = (
-        f"EmotiRT can speak; it would use {_chosen(used)}." if usable else "EmotiRT cannot speak: see 'broken' above."
-    )
+    verdict = "EmotiRT cannot speak: see 'broken' above."
+    if usable:
+        verdict = f"EmotiRT can speak; it would use {resolve_backend(AUTO)} with {default_threads()} CPU threads."
     return "\n".join([*lines, "", verdict, ""])
-
-
-def _chosen(backends: list[str]) -> str:
-    return "onnxruntime on the CPU" if "onnxruntime" in backends else "no backend"

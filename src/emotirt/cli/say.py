@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from emotirt.audio.encode import FORMATS
+from emotirt.audio.encode import FORMATS, audio_format, encode, format_from_path
 from emotirt.cli.arguments import add_engine_arguments, add_speech_arguments, open_engine, request_from_arguments
+from emotirt.cli.output import check_target, write_file
+from emotirt.cli.progress import progress_bar
 from emotirt.cli.text_input import read_text
 
+if TYPE_CHECKING:
+    from emotirt.engine import Engine, SpeechRequest, Timings
+
 DEFAULT_STEM = "speech"
+LONG_TEXT_CHARACTERS = 300  # about 20 s of speech: worth a progress bar
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,19 +42,127 @@ def run(args: argparse.Namespace) -> int:
     text = read_text(args.text, args.file)
     output = output_from_arguments(args)
     started = time.perf_counter()
-    engine = open_engine(args)
-    loaded_s = time.perf_counter() - started
-    stream = engine.stream(request_from_arguments(text, args))
-    rate_hz = args.sample_rate or engine.sample_rate_hz
-    from emotirt.cli.progress import progress_over
+    with open_engine(args) as engine:
+        loaded_s = time.perf_counter() - started
+        request = request_from_arguments(text, args)
+        output.check_rate(args.sample_rate or engine.sample_rate_hz)
+        if output.is_one_file and not (_is_long(text) and sys.stderr.isatty()):
+            timings, warnings = _speak_whole(engine, request, output, args.sample_rate)
+        else:
+            timings, warnings = _speak_streamed(engine, request, output, args)
+    for warning in warnings:
+        sys.stderr.write(f"emotirt: warning: {warning}\n")
+    if not args.quiet:
+        sys.stderr.write(f"{output.description}: {_summary(timings)}, loaded in {loaded_s:.2f} s\n")
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """Where the audio goes, settled before anything is loaded.
+
+    Attributes:
+        targets: files, ``-`` for standard output, ``play`` for the loudspeaker; at least one.
+        format_name: of the file or of standard output.
+    """
+
+    targets: tuple[Path | str, ...]
+    format_name: str
+
+    @property
+    def is_one_file(self) -> bool:
+        """Whether nobody hears anything before the end."""
+        return len(self.targets) == 1 and isinstance(self.targets[0], Path)
+
+    @property
+    def description(self) -> str:
+        """The targets, for people."""
+        names = {"-": "standard output", "play": "played"}
+        return ", ".join(names.get(str(target), str(target)) for target in self.targets)
+
+    def check_rate(self, sample_rate_hz: int) -> None:
+        """Refuse a rate that the format cannot hold.
+
+        Raises: UnsupportedFormat: lists the rates it can.
+        """
+        if self.targets != ("play",):
+            audio_format(self.format_name, sample_rate_hz)
+
+
+def output_from_arguments(args: argparse.Namespace) -> Output:
+    """Work out targets and format, and check that they can be reached.
+
+    Raises: OutputError: the file cannot be written. UnsupportedFormat: unknown ending. InvalidRequest: senseless rate.
+        BackendUnavailable: no player.
+    """
+    if args.sample_rate is not None:
+        from emotirt.audio.resample import check_rate
+
+        check_rate(args.sample_rate)
+    targets: list[Path | str] = []
+    if args.play:
+        from emotirt.cli.play import find_player
+
+        find_player()
+        targets.append("play")
+    format_name = args.format or "wav"
+    out = args.out or ("" if args.play else f"{DEFAULT_STEM}{FORMATS[format_name].suffixes[0]}")
+    if out == "-":
+        targets.append("-")
+    elif out:
+        path = Path(out)
+        check_target(path)
+        format_name = args.format or format_from_path(path).name
+        targets.append(path)
+    return Output(tuple(targets), format_name)
+
+
+def _speak_whole(
+    engine: Engine, request: SpeechRequest, output: Output, sample_rate_hz: int | None
+) -> tuple[Timings, tuple[str, ...]]:
+    result = engine.say(request)
+    audio = result.audio
+    if sample_rate_hz is not None and sample_rate_hz != audio.sample_rate_hz:
+        from emotirt.audio.resample import resample
+
+        audio = resample(audio, sample_rate_hz)
+    write_file(Path(output.targets[0]), encode(audio, output.format_name))
+    return result.timings, result.warnings
+
+
+def _speak_streamed(
+    engine: Engine, request: SpeechRequest, output: Output, args: argparse.Namespace
+) -> tuple[Timings, tuple[str, ...]]:
     from emotirt.cli.sinks import open_sink
 
+    stream = engine.stream(request)
+    rate_hz = args.sample_rate or engine.sample_rate_hz
     with ExitStack() as stack:
         sinks = [
             stack.enter_context(open_sink(target, output.format_name, engine.sample_rate_hz, rate_hz))
             for target in output.targets
         ]
-        for chunk in progress_over(stream, quiet=args.quiet):
+        shown = not args.quiet and stream.utterance_count > 1
+        advance = stack.enter_context(progress_bar("speaking", stream.utterance_count, shown))
+        for chunk in stream:
             for sink in sinks:
                 sink.write(chunk.samples)
-    return 0
+            advance(chunk.utterance_index)
+    return stream.timings, stream.warnings
+
+
+def _is_long(text: str) -> bool:
+    return len(text) > LONG_TEXT_CHARACTERS
+
+
+def _summary(timings: Timings) -> str:
+    parts = ", ".join(
+        f"{name} {1000 * value:.0f} ms"
+        for name, value in (
+            ("frontend", timings.frontend_s),
+            ("acoustic", timings.acoustic_s),
+            ("vocoder", timings.vocoder_s),
+            ("first audio", timings.first_audio_s),
+        )
+    )
+    return f"{timings.audio_s:.2f} s of audio in {timings.total_s:.2f} s ({parts}), {timings.rtfx:.1f} x real time"

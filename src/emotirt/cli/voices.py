@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
+def table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
     """Lay out rows in columns as wide as their widest cell; wide characters count twice."""
     widths = [max(map(_columns, column)) for column in zip(header, *rows, strict=True)]
     lines = []
@@ -69,8 +71,9 @@ def _default_mark(language: str | None) -> str:
 def _json(bundle: Bundle) -> str:
     content = {
         "bundle": bundle.manifest.name,
+        "sha256": bundle.digest,
         "default_voice": dict(bundle.manifest.default_voice),
-        "voices": [entry.model_dump(mode="json") for entry in bundle.voices.values()],
-        "emotions": [entry.model_dump(mode="json") for entry in bundle.emotions.values()],
+        "voices": [asdict(entry) for entry in bundle.voices.values()],
+        "emotions": [asdict(entry) for entry in bundle.emotions.values()],
     }
     return json.dumps(content, ensure_ascii=False, indent=2) + "\n"
