@@ -9,12 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tests.architecture.tree import PACKAGE, ROOT, modules, relative, tracked_files
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 README_ZH = (ROOT / "README.zh.md").read_text(encoding="utf-8")
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.M | re.S)
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 
 
@@ -36,7 +35,7 @@ def documents() -> list[Path]:
 
 
 def headings(text: str) -> list[str]:
-    return re.findall(r"^(#+) ", FENCE.sub("", text), flags=re.M)
+    return re.findall(r"^(#+) ", FENCE.sub("", text), flags=re.MULTILINE)
 
 
 def test_readmes_have_the_same_structure() -> None:
@@ -73,7 +72,7 @@ def test_links_lead_somewhere() -> None:
 
 
 def anchors(path: Path) -> set[str]:
-    titles = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), flags=re.M)
+    titles = re.findall(r"^#+ (.+)$", path.read_text(encoding="utf-8"), flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
@@ -100,7 +99,7 @@ def test_command_table_matches_the_command_line() -> None:
     from emotirt.cli.main import COMMANDS
 
     for text in (README, README_ZH):
-        rows = re.findall(r"^\| `emotirt (\w+)` \|", text, flags=re.M)
+        rows = re.findall(r"^\| `emotirt (\w+)` \|", text, flags=re.MULTILINE)
         assert sorted(rows) == sorted(COMMANDS)
 
 

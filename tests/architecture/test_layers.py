@@ -7,7 +7,6 @@ import warnings
 from pathlib import Path
 
 import pytest
-
 from tests.architecture.tree import PACKAGE, ROOT, modules
 
 # Module prefixes that may import a library; every other module may not.
