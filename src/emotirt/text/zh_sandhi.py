@@ -13,17 +13,17 @@ from itertools import pairwise
 from emotirt.text.zh_sentence import NEUTRAL, Sentence, Syllable, Word
 
 _DIGITS = frozenset("〇零一二三四五六七八九")
+# Before 一百, 一千, 一万 these make it an ordinal, or digits read one by one.
+_DIGITS_AND_ORDINALS = frozenset("〇一二三四五六七八九第初")
 _NUMBER_TAIL = frozenset("十百千万亿点第初")
 _BIG_UNITS = frozenset("百千万亿")
 # Words in which 一 keeps its first tone although something follows: it is an ordinal there, or ends its word.
 _ORDINAL_AFTER_ONE = ("月份", "月", "号", "楼", "年级", "等奖", "等", "级", "班", "中全会")
 _CARDINAL_BEFORE_MONTH = frozenset("每整这那头上下")
-_KEEP_ONE_WORDS = frozenset((
-    "统一", "唯一", "万一", "专一", "之一", "单一", "同一", "划一", "合一", "归一", "逐一", "第一", "初一", "周一",
-    "星期一", "礼拜一", "九一八", "五一", "七一", "八一", "一一", "一二九", "三合一", "不一", "如一", "一旦一夕",
-))  # fmt: skip
 # What follows the light 不 between a verb and its result: 看不见, 来不及, 说不定.
 _RESULTS_AFTER_NOT = frozenset("住起了到见得及动开上下来去过出进完成清懂着掉够多定消离通准透回惯")
+# First character of a number or pointing word with its measure.
+_COUNTING = frozenset("一二两三四五六七八九十几半这那哪每某各")
 # Adverbs that lean on the word after them: 我|很好, not 我很|好.
 _ADVERBS_OF_DEGREE = frozenset("很更最挺好也不太总只")
 # What stands before an ordinary 不 although such a word may follow: 从不来, 也不去.
@@ -65,7 +65,7 @@ def _one_is_ordinal_or_digit(text: str, index: int) -> bool:
     before = text[index - 1] if index else ""
     after = text[index + 1 : index + 2]
     if after in _BIG_UNITS and after:
-        return before in _DIGITS and before != "零" and before != ""
+        return before != "" and before in _DIGITS_AND_ORDINALS
     if before and (before in _DIGITS or before in _NUMBER_TAIL):
         return True
     if after and (after in _DIGITS or after == "十"):
@@ -86,15 +86,15 @@ def _tone_of_one(sentence: Sentence, word: Word, offset: int) -> int:
         return 1
     if _is_repeated_around(text, index) and text[index - 1] not in _DIGITS:
         return NEUTRAL
-    if offset == len(word.syllables) - 1 and (word.text in _KEEP_ONE_WORDS or _one_ends_clause(word)):
+    if offset == len(word.syllables) - 1 and _one_ends_word(word):
         return 1
     if _one_is_ordinal_or_digit(text, index):
         return 1
     return 2 if _underlying_fourth(following) else 4
 
 
-def _one_ends_clause(word: Word) -> bool:
-    """Whether 一 ends a longer word, as in 独一 or 始终如一; 有一, 这一, 每一 still count what follows."""
+def _one_ends_word(word: Word) -> bool:
+    """Whether 一 ends a word as its own, as in 统一 or 星期一; 有一, 这一, 每一 still count what follows."""
     return len(word.text) > 1 and word.text[-2] not in "有这那每某另哪前后进任何"
 
 
@@ -170,8 +170,9 @@ def _phrases(sentence: Sentence) -> list[list[Word]]:
 def feet(words: list[Word]) -> list[list[Word]]:
     """Group words into feet: the stretches inside which third tones of neighbouring words meet.
 
-    One-syllable words pair up from the left; one left over leans on the two-syllable word after it, else on the
-    foot before it. Neutral-tone words lean on what stands before. Longer words stand alone.
+    One-syllable words pair up from the left; one left over leans on the longer word after it, else on the foot
+    before it. Neutral-tone words lean on what stands before, a number with its measure (三点, 这本) on what follows.
+    Other longer words stand alone.
     """
     result: list[list[Word]] = []
     run: list[Word] = []
@@ -184,9 +185,15 @@ def feet(words: list[Word]) -> list[list[Word]]:
                 run.append(word)
         else:
             leaning = _close_run(run, result, word)
+            if result and _counts(result[-1][-1]):
+                leaning = [*result.pop(), *leaning]
             result.append([*leaning, word])
     _close_run(run, result, None)
     return result
+
+
+def _counts(word: Word) -> bool:
+    return len(word.text) == 2 and word.text[0] in _COUNTING and word.syllables[1].tone != NEUTRAL
 
 
 def _close_run(run: list[Word], result: list[list[Word]], following: Word | None) -> list[Word]:
@@ -195,7 +202,7 @@ def _close_run(run: list[Word], result: list[list[Word]], following: Word | None
     run.clear()
     leaning: list[Word] = []
     if len(words) % 2:
-        if following is not None and len(following.syllables) == 2:
+        if following is not None:
             leaning = [words.pop()]
         elif len(words) == 1 and result and len(result[-1][-1].syllables) <= 2:
             result[-1].append(words.pop())
