@@ -61,7 +61,8 @@ def runner_from_bundle(bundle: Bundle, stage: str) -> EagerRunner:
 
     Raises: BackendError: the graph's weights do not fit the configuration. BundleError: the stage's file is bad.
     """
-    config = ModelConfig.from_dict(bundle.manifest.model)
+    model = bundle.manifest.model
+    config = ModelConfig.from_dict({**model, "acoustic": {**model["acoustic"], "symbols": bundle.symbols}})
     makers: dict[str, Callable[[], nn.Module]] = {
         REFERENCE_ENCODER: lambda: ReferenceEncoder(config.reference),
         TEXT_ENCODER: lambda: TextEncoder(config.acoustic),

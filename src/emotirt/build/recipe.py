@@ -1,0 +1,210 @@
+"""Networks, vectors and a description to a complete bundle."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import logging
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+from pydantic import TypeAdapter, ValidationError
+
+from emotirt.build.export import dimensions, export_stage, prepare_networks, stage_module
+from emotirt.build.parity import CASES, Difference, ShapeCase, compare_stage
+from emotirt.bundle.contract import STAGES, stage_contract
+from emotirt.bundle.manifest import (
+    FORMAT_VERSION,
+    CreatedBy,
+    EmotionEntry,
+    Manifest,
+    MelEntry,
+    StageEntry,
+    TensorEntry,
+    VoiceEntry,
+)
+from emotirt.bundle.store import Bundle, file_entry, stage_file_name, write_bundle
+from emotirt.errors import BuildError
+from emotirt.models.checkpoint import Networks, load_networks
+from emotirt.models.config import ModelConfig
+from emotirt.models.vocoder import context_frames
+from emotirt.runtime.eager import EagerRunner
+from emotirt.runtime.open import default_threads
+from emotirt.runtime.ort import OrtRunner
+from emotirt.types import FloatArray, TensorSpec
+
+logger = logging.getLogger(__name__)
+
+VECTORS_FILE = "vectors.npz"
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What people know about a bundle and its networks do not.
+
+    Attributes:
+        name: of the bundle.
+        languages: codes of the languages it speaks.
+        voices: offered by name.
+        emotions: offered by name.
+        default_voice: language code to voice name.
+        licence: of the weights.
+        attribution: who must be named.
+    """
+
+    name: str
+    languages: tuple[str, ...]
+    voices: tuple[VoiceEntry, ...]
+    emotions: tuple[EmotionEntry, ...]
+    default_voice: dict[str, str]
+    licence: str
+    attribution: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A written bundle and how closely its graphs follow the networks."""
+
+    bundle: Bundle
+    differences: list[Difference] = field(default_factory=list)
+
+
+def build_bundle(
+    directory: Path,
+    networks: Networks,
+    vectors: Mapping[str, FloatArray],
+    description: Description,
+    commit: str,
+    cases: tuple[ShapeCase, ...] = CASES,
+) -> Built:
+    """Export every stage, compare it with its network and write the bundle whole or not at all.
+
+    Args:
+        directory: where; an existing bundle is replaced.
+        networks: trained, of any precision.
+        vectors: ``voice/<name>`` and ``emotion/<name>`` of everything described, float32, unit norm.
+        description: names and licences.
+        commit: of the code that builds.
+        cases: shapes of the comparison.
+
+    Raises:
+        ExportFailed: a stage cannot be exported.
+        ParityFailed: a graph differs from its network.
+        BundleError: description and vectors do not fit together, or the place cannot be written.
+    """
+    prepared = prepare_networks(networks)
+    graphs, differences = {}, []
+    for stage in STAGES:
+        graphs[stage] = export_stage(prepared, stage)
+        logger.info("exported %s: %.1f MB", stage, len(graphs[stage]) / 1e6)
+        differences += _compared(prepared, stage, graphs[stage], cases)
+    buffer = io.BytesIO()
+    np.savez(buffer, **{key: vectors[key] for key in sorted(vectors)})  # type: ignore[arg-type]  # names are free
+    files = {stage_file_name(stage): graph for stage, graph in graphs.items()} | {VECTORS_FILE: buffer.getvalue()}
+    bundle = write_bundle(directory, _manifest(prepared, files, description, commit), files)
+    bundle.vectors()
+    return Built(bundle, differences)
+
+
+def description_from_json(text: str | bytes, source: str) -> Description:
+    """Parse a description.
+
+    Raises: BuildError: names the broken key.
+    """
+    try:
+        return TypeAdapter(Description).validate_json(text, strict=True, extra="forbid")
+    except ValidationError as exc:
+        first = exc.errors(include_url=False)[0]
+        raise BuildError(f"{source}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from exc
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``emotirt build``."""
+    add = parser.add_argument
+    add("--acoustic", type=Path, required=True, metavar="FILE", help="checkpoint of the acoustic model")
+    add("--vocoder", type=Path, required=True, metavar="FILE", help="checkpoint of the vocoder")
+    add("--vectors", type=Path, required=True, metavar="FILE", help="npz with voice/<name> and emotion/<name>")
+    add("--description", type=Path, required=True, metavar="FILE", help="JSON with names, voices, emotions, licence")
+    add("--commit", default="unknown", help="commit of the code that trained, kept in the manifest")
+    add("--out", type=Path, required=True, metavar="DIR", help="where the bundle goes")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Build from files; returns the exit code."""
+    try:
+        description = description_from_json(args.description.read_bytes(), str(args.description))
+        with np.load(args.vectors, allow_pickle=False) as archive:
+            vectors = {key: archive[key] for key in archive.files}
+    except (OSError, ValueError, zipfile.BadZipFile) as exc:
+        raise BuildError(f"description or vectors cannot be read: {exc}") from exc
+    build_bundle(args.out, load_networks(args.acoustic, args.vocoder), vectors, description, args.commit)
+    return 0
+
+
+def _compared(networks: Networks, stage: str, graph: bytes, cases: tuple[ShapeCase, ...]) -> list[Difference]:
+    contract = stage_contract(stage, dimensions(networks))
+    reference = EagerRunner(stage, stage_module(networks, stage), contract.inputs, contract.outputs)
+    candidate = OrtRunner(stage, graph, contract.inputs, contract.outputs, default_threads())
+    symbol_count = len(networks.config.acoustic.symbols)
+    return compare_stage(stage, reference, candidate, symbol_count, cases)
+
+
+def _manifest(networks: Networks, files: Mapping[str, bytes], description: Description, commit: str) -> Manifest:
+    config = networks.config
+    return Manifest(
+        format_version=FORMAT_VERSION,
+        name=description.name,
+        sample_rate_hz=config.mel.sample_rate_hz,
+        hop_samples=config.mel.hop_samples,
+        mel=_mel_entry(config),
+        symbols=config.acoustic.symbols,
+        languages=description.languages,
+        speaker_dim=config.acoustic.speaker_dim,
+        emotion_dim=config.acoustic.emotion_dim,
+        hidden_dim=config.acoustic.encoder.hidden,
+        vocoder_context_frames=context_frames(config.vocoder),
+        model=_model_entry(config),
+        stages={stage: _stage_entry(networks, stage, files[stage_file_name(stage)]) for stage in STAGES},
+        vectors=file_entry(VECTORS_FILE, files[VECTORS_FILE]),
+        voices=description.voices,
+        emotions=description.emotions,
+        default_voice=description.default_voice,
+        licence=description.licence,
+        attribution=description.attribution,
+        created_by=CreatedBy(_version(), commit),
+    )
+
+
+def _mel_entry(config: ModelConfig) -> MelEntry:
+    mel = config.mel
+    return MelEntry(mel.n_mels, mel.fft_samples, mel.window_samples, mel.low_hz, mel.high_hz, mel.log_floor)
+
+
+def _model_entry(config: ModelConfig) -> dict[str, object]:
+    """Return the configuration without the symbols, which the manifest holds already."""
+    sections = config.to_dict()
+    del sections["acoustic"]["symbols"]
+    return sections
+
+
+def _stage_entry(networks: Networks, stage: str, graph: bytes) -> StageEntry:
+    entry = file_entry(stage_file_name(stage), graph)
+    contract = stage_contract(stage, dimensions(networks))
+    return StageEntry(
+        entry.file, entry.sha256, entry.bytes, _tensor_entries(contract.inputs), _tensor_entries(contract.outputs)
+    )
+
+
+def _tensor_entries(specs: tuple[TensorSpec, ...]) -> tuple[TensorEntry, ...]:
+    return tuple(TensorEntry(spec.name, spec.dtype, spec.shape) for spec in specs)
+
+
+def _version() -> str:
+    try:
+        return version("emotirt")
+    except PackageNotFoundError:
+        return "unknown"
