@@ -47,7 +47,9 @@ class Heard:
 
 
 def choose_sentences(clips: Iterable[Clip], language: str, count: int = SENTENCES) -> tuple[Clip, ...]:
-    """Pick unseen sentences by a hash of their letters, so that nobody chooses; each sentence once.
+    """Pick unseen sentences by a hash of their letters, so that nobody chooses.
+
+    Each sentence comes once; only where there are too few, further recordings of the same sentences follow.
 
     Args:
         clips: of a pack.
@@ -60,8 +62,13 @@ def choose_sentences(clips: Iterable[Clip], language: str, count: int = SENTENCE
         if clip.split == "test" and clip.corpus in SENTENCE_CORPORA[language] and clip.symbols
         and {factors(token)[2] for token in spoken_tokens(clip.symbols)} <= {language, "-"}
     ]  # fmt: skip
-    once = {text_fraction(clip.text): clip for clip in sorted(usable, key=lambda clip: clip.key, reverse=True)}
-    return tuple(once[fraction] for fraction in sorted(once)[:count])
+    seen: set[float] = set()
+    first: list[Clip] = []
+    further: list[Clip] = []
+    for clip in sorted(usable, key=lambda clip: (text_fraction(clip.text), clip.key)):
+        (further if text_fraction(clip.text) in seen else first).append(clip)
+        seen.add(text_fraction(clip.text))
+    return tuple((first + further)[:count])
 
 
 def file_name(clip: Clip) -> str:
@@ -141,6 +148,7 @@ def _language_report(
     human_errors = [one.errors for one in human]
     report: dict[str, Any] = {
         "sentences": len(clips),
+        "distinct_sentences": len({text_fraction(clip.text) for clip in clips}),
         "phonemes": sum(one.tokens for one in human_errors),
         "human": _side(human),
         "recognizer_good_enough": error_rate(human_errors) <= MOST_HUMAN_PER[language],

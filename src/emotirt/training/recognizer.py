@@ -202,7 +202,7 @@ class RecognizerTrainer:
             outputs = self.network.scores(features, mask)
         loss = ctc_loss(outputs, samples, self.config.intermediate_share)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), 2.0, error_if_nonfinite=False)
         self.optimizer.step()
         self.step += 1

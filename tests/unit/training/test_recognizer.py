@@ -29,7 +29,8 @@ SYMBOLS = {"en": ("^", "M", "AA1", "#", "S", "IY1", ".", "$"), "zh": ("^", "m", 
 
 def make_clip(index: int, corpus: str, language: str, split: str, seconds: float) -> Clip:
     count = int(seconds * 16_000) // 256 * 256
-    return Clip(f"{corpus}/{index}.opus", corpus, corpus + "_f", language, "neutral", f"text {index}", SYMBOLS[language],
+    key = f"{corpus}/{index}.opus"
+    return Clip(key, corpus, corpus + "_f", language, "neutral", f"text {index}", SYMBOLS[language],
                 0, 1.0, 0, count, split)  # fmt: skip
 
 
