@@ -17,7 +17,7 @@ _DIGITS = frozenset("〇零一二三四五六七八九")
 _DIGITS_AND_ORDINALS = frozenset("〇一二三四五六七八九第初")
 _NUMBER_TAIL = frozenset("十百千万亿点第初")
 _BIG_UNITS = frozenset("百千万亿")
-# Words in which 一 keeps its first tone although something follows: it is an ordinal there, or ends its word.
+# What follows 一 where it is an ordinal, and keeps its first tone: 一月, 一号, 一年级.
 _ORDINAL_AFTER_ONE = ("月份", "月", "号", "楼", "年级", "等奖", "等", "级", "班", "中全会")
 _CARDINAL_BEFORE_MONTH = frozenset("每整这那头上下")
 # What follows the light 不 between a verb and its result: 看不见, 来不及, 说不定.
