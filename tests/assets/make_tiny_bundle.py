@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from emotirt.build.parity import ShapeCase
 from emotirt.build.recipe import Built, Description, build_bundle
@@ -28,8 +29,9 @@ from emotirt.text.symbols import DEFAULT_TABLE
 
 SEED = 7
 FRAMES_PER_TOKEN = 5.0
-SCALE_OF_WAVE = 30.0
-"""Fresh weights of the generator give a whisper; its last layer is scaled until peaks are near full scale."""
+RESIDUAL_GAIN = 1.5
+LAST_GAIN = 0.005
+"""Gains at which audio peaks near half of full scale and depends on every frame that the vocoder sees."""
 
 DESCRIPTION = Description(
     name="tiny",
@@ -73,9 +75,11 @@ def tiny_networks() -> Networks:
         torch.manual_seed(SEED)
         networks = build_networks(tiny_config())
         networks.acoustic.text_encoder.duration_predictor.out.bias.fill_(float(np.log1p(FRAMES_PER_TOKEN)))
-        for name, parameter in networks.vocoder.named_parameters():
-            if name.startswith("last") and name.endswith("original0"):
-                parameter.mul_(SCALE_OF_WAVE)
+        for name, module in networks.vocoder.named_modules():
+            if isinstance(module, (nn.Conv1d, nn.ConvTranspose1d)):
+                gain = LAST_GAIN if name == "last" else RESIDUAL_GAIN if name.startswith("branches") else 1.0
+                fan_in = module.weight[0].numel() / module.stride[0]
+                module.weight = torch.randn_like(module.weight) * gain / fan_in**0.5
     return networks
 
 

@@ -89,7 +89,7 @@ def compare_stage(
             allowed = DURATION_TIES if name == "durations" else TOLERANCES[name]
             if not difference.largest <= allowed:
                 raise ParityFailed(
-                    f"stage {stage}, case {case.label} (batch {case.batch}, tokens {case.tokens}, frames {case.frames}): "
+                    f"stage {stage}, case {case.label} (batch {case.batch}, {case.tokens} tokens, {case.frames} frames): "
                     f"output {name!r} differs by {difference.largest:.2e}, allowed is {allowed:.0e}"
                 )
             differences.append(difference)

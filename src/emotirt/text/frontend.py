@@ -1,13 +1,21 @@
-"""Text to utterances."""
+"""Text to utterances: controls out, sentences apart, words written out and read, symbols laid out and numbered."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
-from emotirt.errors import EmptyText
+from emotirt.errors import EmptyText, TextTooLong
+from emotirt.text.control import ControlledText, Passage, controls_from_text
 from emotirt.text.normalize import normalize
-from emotirt.text.sequence import Mark, items_from_text, symbols_from_items
+from emotirt.text.phonemes import Pronunciation
+from emotirt.text.sequence import Item, Mark, items_from_text, symbols_from_items, token_count
+from emotirt.text.split import split_clauses, split_half, split_sentences
 from emotirt.text.symbols import DEFAULT_TABLE, SymbolTable
+from emotirt.types import Utterance
+
+EDGE_TOKENS = 3
+"""Tokens that an utterance has beside its words: both edges and the last punctuation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,26 +24,154 @@ class FrontendLimits:
 
     Attributes:
         max_characters: longest text of a request.
-        max_tokens: most tokens of one utterance, edges included.
+        max_tokens: most tokens of one utterance, edges included; at least 16.
     """
 
     max_characters: int = 20_000
     max_tokens: int = 240
+
+    def __post_init__(self) -> None:
+        if self.max_tokens < 16 or self.max_characters < 1:
+            raise ValueError(f"{self}: max_tokens is at least 16 and max_characters at least 1")
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A stretch of a passage and what is read in it."""
+
+    text: str
+    items: tuple[Item, ...]
+
+    @property
+    def is_silent(self) -> bool:
+        return all(isinstance(item, Mark) for item in self.items)
+
+    def joined(self, other: _Piece) -> _Piece:
+        return _Piece(self.text + other.text, self.items + other.items)
 
 
 _DEFAULT_LIMITS = FrontendLimits()
 
 
 class Frontend:
-    """Turns text into utterances for the text encoder."""
+    """Turns text into utterances for the text encoder; holds no state between calls."""
 
     def __init__(self, table: SymbolTable = DEFAULT_TABLE, limits: FrontendLimits = _DEFAULT_LIMITS) -> None:
+        """Make a front end.
+
+        Args:
+            table: the bundle's symbols.
+            limits: bounds on a request.
+        """
         self._table = table
         self._limits = limits
 
+    def utterances(self, text: str) -> list[Utterance]:
+        """Read a text of any length.
+
+        Every sentence becomes an utterance; one that exceeds the token limit is divided at clauses, then at spaces. The
+        texts of the utterances join to ``text`` but for pause marks and anything unspeakable before the first word.
+
+        Args:
+            text: English, Chinese or both, with inline controls (``text/control.py``).
+        Returns: at least one utterance, each of at most ``max_tokens`` tokens.
+        Raises:
+            EmptyText: nothing in it can be spoken.
+            TextTooLong: more than ``max_characters`` characters.
+            UnknownSymbol: a phoneme that the bundle lacks.
+            InvalidRequest: a pause out of range.
+        """
+        controlled = self._controlled(text)
+        utterances: list[Utterance] = []
+        for passage in controlled.passages:
+            utterances.extend(self._passage_utterances(passage, controlled))
+            if passage.pause_after_s and utterances:
+                last = utterances[-1]
+                utterances[-1] = replace(last, pause_after_s=last.pause_after_s + passage.pause_after_s)
+        if not utterances:
+            raise self._empty(text)
+        return utterances
+
     def symbols(self, text: str) -> tuple[str, ...]:
-        """Read a whole text as one utterance, whatever its length (for labelling recordings)."""
-        items = items_from_text(normalize(text))
+        """Read a whole text as one utterance, whatever its token count (for labelling recordings).
+
+        Raises: as ``utterances``.
+        """
+        controlled = self._controlled(text)
+        items = [
+            item
+            for passage in controlled.passages
+            for sentence in split_sentences(passage.text)
+            for item in self._items(sentence, controlled)
+        ]
         if all(isinstance(item, Mark) for item in items):
-            raise EmptyText(f"nothing speakable in {text[:60]!r}; give a text with words")
+            raise self._empty(text)
         return symbols_from_items(items)[0]
+
+    def _controlled(self, text: str) -> ControlledText:
+        if len(text) > self._limits.max_characters:
+            raise TextTooLong(
+                f"text has {len(text)} characters, the limit is {self._limits.max_characters}; send it in parts"
+            )
+        return controls_from_text(text, self._table)
+
+    def _empty(self, text: str) -> EmptyText:
+        shown = text if len(text) <= 40 else text[:40] + "…"
+        return EmptyText(f"nothing in {shown!r} can be spoken; give English or Chinese words")
+
+    def _passage_utterances(self, passage: Passage, controlled: ControlledText) -> list[Utterance]:
+        spoken: list[_Piece] = []
+        for sentence in split_sentences(passage.text):
+            for piece in self._fitting(sentence, controlled):
+                if spoken and piece.is_silent:
+                    spoken[-1] = _Piece(spoken[-1].text + piece.text, spoken[-1].items)
+                elif not piece.is_silent:
+                    spoken.append(piece)
+        return [self._utterance(piece, controlled) for piece in spoken]
+
+    def _items(self, text: str, controlled: ControlledText) -> list[Item]:
+        items = items_from_text(normalize(text), [override.symbols for override in controlled.overrides])
+        most = self._limits.max_tokens - EDGE_TOKENS
+        return [part for item in items for part in _sliced(item, most)]
+
+    def _fitting(self, text: str, controlled: ControlledText) -> list[_Piece]:
+        """Divide a sentence into pieces within the token limit, as few as a greedy filling gives."""
+        if len(text) <= 4 * self._limits.max_tokens or len(text) == 1:
+            piece = _Piece(text, tuple(self._items(text, controlled)))
+            if token_count(piece.items) <= self._limits.max_tokens:
+                return [piece]
+            if len(text) == 1:
+                return [_Piece(text if index == 0 else "", (item,)) for index, item in enumerate(piece.items)]
+        parts = split_clauses(text)
+        if len(parts) == 1:
+            parts = split_half(text)
+        return list(self._packed([piece for part in parts for piece in self._fitting(part, controlled)]))
+
+    def _packed(self, pieces: list[_Piece]) -> Iterator[_Piece]:
+        current: _Piece | None = None
+        for piece in pieces:
+            if current is None:
+                current = piece
+            elif token_count((joined := current.joined(piece)).items) <= self._limits.max_tokens:
+                current = joined
+            else:
+                yield current
+                current = piece
+        if current is not None:
+            yield current
+
+    def _utterance(self, piece: _Piece, controlled: ControlledText) -> Utterance:
+        symbols, words = symbols_from_items(piece.items)
+        return Utterance(
+            text=controlled.plain_text(piece.text),
+            symbols=symbols,
+            ids=self._table.ids_from_symbols(symbols),
+            words=words,
+        )
+
+
+def _sliced(item: Item, most: int) -> list[Item]:
+    """Cut a word of more than ``most`` phonemes into several."""
+    if isinstance(item, Mark) or len(item.symbols) <= most:
+        return [item]
+    return [Pronunciation(item.word, item.symbols[k : k + most]) for k in range(0, len(item.symbols), most)]

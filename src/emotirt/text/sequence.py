@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from emotirt.text.control import FIRST_OVERRIDE
 from emotirt.text.en import english_words
+from emotirt.text.normalize import HAN
 from emotirt.text.phonemes import Pronunciation
 from emotirt.text.symbols import BOUNDARY, END, START
 from emotirt.types import Word
 
-HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _PIECE = re.compile(
     rf"(?P<han>[{HAN}](?:\s*[{HAN}])*)"
     r"|(?P<latin>[A-Za-z'](?:[A-Za-z'\-\s]*[A-Za-z'])?)"
@@ -55,7 +56,7 @@ def items_from_text(text: str, overrides: Sequence[tuple[str, ...]] = ()) -> lis
     readers: dict[str, Callable[[str], list[Item]]] = {
         "han": lambda run: list(chinese_words("".join(run.split()))),
         "latin": lambda run: list(english_words(run)),
-        "override": lambda run: _override_items(ord(run) - 0xF0000, overrides),
+        "override": lambda run: _override_items(ord(run) - FIRST_OVERRIDE, overrides),
         "dots": lambda _: [Mark("…")],
         "mark": _mark_items,
     }
@@ -100,6 +101,12 @@ def symbols_from_items(items: Sequence[Item]) -> tuple[tuple[str, ...], tuple[Wo
     symbols.append(_strongest([mark for mark in pending if not mark.soft]) or ".")
     symbols.append(END)
     return tuple(symbols), tuple(words)
+
+
+def token_count(items: Sequence[Item]) -> int:
+    """Number of tokens that ``symbols_from_items`` gives, 3 of them for no words at all."""
+    word_sizes = [len(item.symbols) for item in items if isinstance(item, Pronunciation)]
+    return sum(word_sizes) + max(len(word_sizes) - 1, 0) + 3
 
 
 def _strongest(marks: Sequence[Mark]) -> str | None:

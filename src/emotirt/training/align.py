@@ -1,8 +1,10 @@
 """Alignment of phonemes to frames, learned from the recordings themselves.
 
-A small aligner learns soft attention between phonemes and frames under a monotonic forward-sum loss with a
-beta-binomial prior (Badlani et al. 2021, arXiv 2108.10447); monotonic search then fixes durations. Word boundaries
-(``#``) are optional: the search may give them no frame at all, and the aligner treats them as silence.
+A small frame classifier is trained by expectation maximization: the posterior of every monotonic path (forward and
+backward sums, as in hidden Markov models: Rabiner 1989) tells which phone each frame belongs to, the classifier learns
+that, and so on. A beta-binomial prior (Badlani et al. 2021, arXiv 2108.10447, section 2.3) starts it off along the
+diagonal and fades. Edges, punctuation and word boundaries share one silence class; word boundaries (``#``) are
+optional and may take no frame at all. A path search then fixes the durations.
 """
 
 from __future__ import annotations
@@ -16,19 +18,18 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from emotirt.models.acoustic import ENERGY_SCALE_DB
-from emotirt.models.layers import mask_from_lengths
-from emotirt.text.symbols import BOUNDARY, SPECIALS, START, SymbolTable
+from emotirt.models.acoustic import ENERGY_SCALE_DB, MEAN_LOG_MEL
+from emotirt.text.symbols import BOUNDARY, SPECIALS, SymbolTable, factors
 from emotirt.training.features import DeviceData, batches_by_length, ranges
 
-BLANK_LOG_PROBABILITY = -1.0
 NEVER = -1e9
-SEARCH_PRIOR_WEIGHT = 0.2
-BOUNDARY_DROP = 0.8
-"""Share of training passes without word boundaries, so that they learn silence and not the sound between words."""
+SILENCE = 0
 LOUD_BELOW_PEAK_DB = 25.0
 LOUD_SILENCE_PENALTY = 4.0
-"""Edges, boundaries and punctuation lose this log probability on frames within that many dB of the clip's peak level."""
+"""Silence loses this log probability on frames within that many dB of the clip's peak level."""
+PRIOR_SHARE = 0.4
+"""How much of a class's log frequency is taken off its log posterior, so that common classes do not swallow rare ones."""
+MEL_SPREAD = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,60 +37,62 @@ class AlignConfig:
     """Aligner and its training.
 
     Attributes:
-        channels: width of both sides.
+        channels: width of the classifier.
+        layers: its residual convolutions.
         steps: optimizer steps.
         frames_per_batch: padded frames a batch.
         learning_rate: peak rate.
+        prior_steps: steps over which the diagonal prior fades.
         seed: of sampling.
     """
 
-    channels: int = 128
-    steps: int = 2000
-    frames_per_batch: int = 16_000
+    channels: int = 192
+    layers: int = 4
+    steps: int = 1600
+    frames_per_batch: int = 24_000
     learning_rate: float = 2e-3
+    prior_steps: int = 500
     seed: int = 1
 
 
-class Aligner(nn.Module):
-    """Scores every (frame, token) pair by the distance of two short embeddings."""
+def phone_classes(table: SymbolTable) -> NDArray[np.int64]:
+    """Map each symbol id to its phone class: tones and stress ignored, all silences 0; int64 [symbols]."""
+    names = [("sil", "-") if symbol in SPECIALS else (factors(symbol)[0], factors(symbol)[2]) for symbol in table.symbols]
+    kinds = [("sil", "-"), *sorted(set(names) - {("sil", "-")})]
+    return np.array([kinds.index(name) for name in names], dtype=np.int64)
 
-    def __init__(self, symbols: int, n_mels: int, channels: int) -> None:
+
+class FrameClassifier(nn.Module):
+    """Tells phone classes from a few frames of log-mel around each frame."""
+
+    def __init__(self, n_mels: int, classes: int, config: AlignConfig) -> None:
         super().__init__()
-        self.embed = nn.Embedding(symbols, channels)
-        self.text = nn.Sequential(
-            nn.Conv1d(channels, 2 * channels, 3, padding=1), nn.ReLU(), nn.Conv1d(2 * channels, channels, 1)
+        self.first = nn.Conv1d(n_mels, config.channels, 5, padding=2)
+        self.convs = nn.ModuleList(
+            nn.Conv1d(config.channels, config.channels, 3, padding=1) for _ in range(config.layers)
         )
-        self.mel = nn.Sequential(
-            nn.Conv1d(n_mels, 2 * channels, 3, padding=1), nn.ReLU(),
-            nn.Conv1d(2 * channels, channels, 3, padding=1), nn.ReLU(),
-            nn.Conv1d(channels, channels, 1),
-        )  # fmt: skip
-        self.sharpness = nn.Parameter(torch.tensor(-3.0))
+        self.norms = nn.ModuleList(nn.LayerNorm(config.channels) for _ in range(config.layers))
+        self.out = nn.Linear(config.channels, classes)
+        self.dropout = nn.Dropout(0.1)
 
-    def forward(self, ids: Tensor, lengths: Tensor, mels: Tensor, frame_mask: Tensor) -> Tensor:
-        """Return log probabilities of tokens at each frame, [B, F, N], without the prior."""
-        count = frame_mask.sum(dim=1).reshape(-1, 1, 1)
-        mean = (mels * frame_mask.unsqueeze(2)).sum(dim=1, keepdim=True) / count
-        spread = ((mels - mean).square() * frame_mask.unsqueeze(2)).sum(dim=1, keepdim=True) / count
-        normalized = (mels - mean) / torch.sqrt(spread + 1e-2) * frame_mask.unsqueeze(2)
-        queries = self.mel(normalized.transpose(1, 2)).transpose(1, 2)
-        keys = self.text(self.embed(ids).transpose(1, 2)).transpose(1, 2)
-        distance = torch.cdist(queries.float(), keys.float()).square()
-        token_mask = mask_from_lengths(lengths, torch.arange(ids.shape[1], device=ids.device)).unsqueeze(1)
-        return torch.log_softmax(-self.sharpness.exp() * distance + (1.0 - token_mask) * NEVER, dim=2)
+    def forward(self, mels: Tensor) -> Tensor:
+        """Return log posteriors [B, F, classes] of log-mels [B, F, n_mels]."""
+        x = functional.relu(self.first((mels.transpose(1, 2) - MEAN_LOG_MEL) / MEL_SPREAD)).transpose(1, 2)
+        for conv, norm in zip(self.convs, self.norms, strict=True):
+            x = x + self.dropout(functional.relu(conv(norm(x).transpose(1, 2)).transpose(1, 2)))
+        return torch.log_softmax(self.out(x).float(), dim=2)
 
 
-def beta_binomial_prior(token_counts: Tensor, frame_counts: Tensor, tokens: int, frames: int, scale: float = 1.0) -> Tensor:
+def beta_binomial_prior(token_counts: Tensor, frame_counts: Tensor, tokens: int, frames: int) -> Tensor:
     """Log prior that token k is spoken at frame t, [B, F, N].
 
-    Source: Badlani et al. 2021, section 2.3: beta-binomial with alpha = scale * t, beta = scale * (F - t + 1).
+    Source: Badlani et al. 2021, section 2.3: beta-binomial with alpha = t, beta = F - t + 1.
     """
     k = torch.arange(tokens, device=token_counts.device).reshape(1, 1, -1).float()
-    t = torch.arange(1, frames + 1, device=token_counts.device).reshape(1, -1, 1).float()
+    alpha = torch.arange(1, frames + 1, device=token_counts.device).reshape(1, -1, 1).float()
     n = (token_counts.reshape(-1, 1, 1) - 1).float().expand(-1, frames, tokens)
     k = torch.minimum(k, n)
-    alpha = scale * t
-    beta = scale * (frame_counts.reshape(-1, 1, 1).float() - t + 1).clamp(min=1.0)
+    beta = (frame_counts.reshape(-1, 1, 1).float() - alpha + 1).clamp(min=1.0)
     choose = torch.lgamma(n + 1) - torch.lgamma(k + 1) - torch.lgamma(n - k + 1)
     return (
         choose + torch.lgamma(k + alpha) + torch.lgamma(n - k + beta) - torch.lgamma(n + alpha + beta)
@@ -97,12 +100,58 @@ def beta_binomial_prior(token_counts: Tensor, frame_counts: Tensor, tokens: int,
     )  # fmt: skip
 
 
-def forward_sum_loss(log_attention: Tensor, token_counts: Tensor, frame_counts: Tensor) -> Tensor:
-    """Negative log of the summed probability of all monotonic paths, per token; scalar."""
-    padded = functional.pad(log_attention, (1, 0), value=BLANK_LOG_PROBABILITY)
-    log_probabilities = torch.log_softmax(padded, dim=2).transpose(0, 1)
-    targets = torch.arange(1, log_attention.shape[2] + 1, device=log_attention.device).expand(len(token_counts), -1)
-    return functional.ctc_loss(log_probabilities, targets, frame_counts, token_counts, zero_infinity=True)
+def _arrivals(total: Tensor, may_skip: Tensor) -> Tensor:
+    """Scores of staying, advancing by one and skipping one optional token, [3, B, N]."""
+    advance = functional.pad(total, (1, 0), value=NEVER)[:, :-1]
+    skip = functional.pad(total, (2, 0), value=NEVER)[:, :-2].masked_fill(~may_skip, NEVER)
+    return torch.stack((total, advance, skip))
+
+
+def _forward_sums(scores: Tensor, may_skip: Tensor) -> Tensor:
+    total = torch.full_like(scores[:, 0], NEVER)
+    total[:, 0] = scores[:, 0, 0]
+    sums = [total]
+    for frame in range(1, scores.shape[1]):
+        total = torch.logsumexp(_arrivals(total, may_skip), dim=0) + scores[:, frame]
+        sums.append(total)
+    return torch.stack(sums, dim=1)
+
+
+@torch.no_grad()
+def path_posteriors(scores: Tensor, optional: Tensor, token_counts: Tensor, frame_counts: Tensor) -> Tensor:
+    """Posterior of each token at each frame over all monotonic paths.
+
+    The backward sum is the forward sum of the reversed problem, every row flipped about its own length.
+
+    Args:
+        scores: log probabilities [B, F, N].
+        optional: bool [B, N].
+        token_counts: int64 [B].
+        frame_counts: int64 [B].
+
+    Returns: [B, F, N], each real frame sums to 1, zero on padding.
+    """
+    frames, tokens = scores.shape[1:]
+    token_steps = torch.arange(tokens, device=scores.device).unsqueeze(0)
+    frame_steps = torch.arange(frames, device=scores.device).unsqueeze(0)
+    real = (frame_steps < frame_counts.unsqueeze(1)).unsqueeze(2) & (token_steps < token_counts.unsqueeze(1)).unsqueeze(1)
+    scores = scores.masked_fill(~real, NEVER)
+    flip_tokens = (token_counts.unsqueeze(1) - 1 - token_steps) % tokens
+    flip_frames = (frame_counts.unsqueeze(1) - 1 - frame_steps) % frames
+
+    def flipped(x: Tensor) -> Tensor:
+        x = x.gather(1, flip_frames.unsqueeze(2).expand_as(x))
+        return x.gather(2, flip_tokens.unsqueeze(1).expand_as(x))
+
+    ahead = _forward_sums(scores, _skippable(optional))
+    behind = flipped(_forward_sums(flipped(scores), _skippable(optional.gather(1, flip_tokens))))
+    joint = (ahead + behind - scores).masked_fill(~real, NEVER)
+    return torch.softmax(joint, dim=2) * real
+
+
+def _skippable(optional: Tensor) -> Tensor:
+    """Mark tokens that may be reached from two back, because the one before them is optional."""
+    return functional.pad(optional, (1, 0))[:, :-1]
 
 
 def best_paths(scores: Tensor, optional: Tensor, token_counts: Tensor, frame_counts: Tensor) -> Tensor:
@@ -119,12 +168,10 @@ def best_paths(scores: Tensor, optional: Tensor, token_counts: Tensor, frame_cou
     batch, frames, tokens = scores.shape
     total = scores.new_full((batch, tokens), NEVER)
     total[:, 0] = scores[:, 0, 0]
-    may_skip = functional.pad(optional, (1, 0))[:, :tokens]
+    may_skip = _skippable(optional)
     moves = torch.zeros((frames, batch, tokens), dtype=torch.int64, device=scores.device)
     for frame in range(1, frames):
-        advance = functional.pad(total, (1, 0), value=NEVER)[:, :tokens]
-        skip = functional.pad(total, (2, 0), value=NEVER)[:, :tokens].masked_fill(~may_skip, NEVER)
-        best, moves[frame] = torch.stack((total, advance, skip)).max(dim=0)
+        best, moves[frame] = _arrivals(total, may_skip).max(dim=0)
         total = best + scores[:, frame]
     durations = torch.zeros((batch, tokens), dtype=torch.int64, device=scores.device)
     at = (token_counts - 1).unsqueeze(1)
@@ -141,36 +188,21 @@ def flat_ids(data: DeviceData, table: SymbolTable) -> NDArray[np.int64]:
 
 
 class AlignmentTrainer:
-    """Trains an aligner on a pack and extracts durations."""
+    """Trains a frame classifier on a pack and extracts durations."""
 
     def __init__(self, data: DeviceData, table: SymbolTable, config: AlignConfig) -> None:
+        torch.manual_seed(config.seed)
         self.data, self.config = data, config
         ids = flat_ids(data, table)
-        self.optional = ids == table.ids_from_symbols([BOUNDARY])[0]
-        silence = int(table.ids_from_symbols([START])[0])
-        self.ids = torch.from_numpy(np.where(self.optional, silence, ids)).to(data.device)
-        silences = table.ids_from_symbols(SPECIALS)
-        self.silent = torch.from_numpy(np.isin(ids, silences).astype(np.float32)).to(data.device)
+        classes = phone_classes(table)
+        self.classes = torch.from_numpy(classes[ids]).to(data.device)
+        self.optional = torch.from_numpy(ids == table.ids_from_symbols([BOUNDARY])[0]).to(data.device)
         self.loud = self._loud_frames()
-        self.model = Aligner(len(table), data.config.n_mels, config.channels).to(data.device)
+        count = int(classes.max()) + 1
+        self.model = FrameClassifier(data.config.n_mels, count, config).to(data.device)
+        self.log_frequency = torch.full((count,), -float(np.log(count)), device=data.device)
         counts = data.layout.token_counts
         self.usable = np.flatnonzero((counts > 2) & (data.layout.frame_counts >= counts + 2))
-
-    def _tokens(self, picked: NDArray[np.int64], drop_boundaries: bool, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-        """Return flat token positions int64 [B, N] and token counts int64 [B]."""
-        rows = []
-        layout = self.data.layout
-        for index in picked:
-            start, count = layout.token_starts[index], layout.token_counts[index]
-            keep = np.arange(start, start + count)
-            if drop_boundaries and rng.random() < BOUNDARY_DROP:
-                keep = keep[~self.optional[keep]]
-            rows.append(keep)
-        counts = np.array([len(row) for row in rows])
-        spots = np.zeros((len(rows), counts.max()), dtype=np.int64)
-        for index, row in enumerate(rows):
-            spots[index, : len(row)] = row
-        return torch.from_numpy(spots).to(self.data.device), torch.from_numpy(counts).to(self.data.device)
 
     def train(self, report: Callable[[int, float], None]) -> None:
         """Run the configured steps; ``report(step, loss)`` now and then."""
@@ -181,7 +213,8 @@ class AlignmentTrainer:
         while step < self.config.steps:
             pool = rng.choice(self.usable, min(2048, len(self.usable)), replace=False)
             for picked in batches_by_length(pool, self.data.layout.frame_counts, self.config.frames_per_batch, rng):
-                loss = self._step(picked, rng)
+                prior_weight = max(0.0, 1.0 - step / self.config.prior_steps)
+                loss = self._loss(picked, prior_weight)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
@@ -193,30 +226,40 @@ class AlignmentTrainer:
                 if step >= self.config.steps:
                     break
 
-    def _step(self, picked: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
-        spots, token_counts = self._tokens(picked, True, rng)
-        scores, prior = self._scores(picked, spots, token_counts)
-        frame_counts = torch.from_numpy(self.data.layout.frame_counts[picked]).to(self.data.device)
-        return forward_sum_loss(scores + prior, token_counts, frame_counts)
+    def _loss(self, picked: NDArray[np.int64], prior_weight: float) -> Tensor:
+        """Cross entropy of the classifier against the path posteriors, per frame."""
+        mels, _ = self.data.frames(picked)
+        log_posteriors = self.model(mels)
+        classes, optional, token_counts, frame_counts = self._tokens(picked)
+        scores = self._scores(log_posteriors.detach(), picked, classes)
+        if prior_weight > 0.0:
+            scores = scores + prior_weight * beta_binomial_prior(token_counts, frame_counts, *scores.shape[:0:-1])
+        posteriors = path_posteriors(scores, optional, token_counts, frame_counts)
+        targets = torch.zeros_like(log_posteriors).scatter_add_(
+            2, classes.unsqueeze(1).expand_as(posteriors), posteriors
+        )
+        total = targets.sum()
+        self.log_frequency.lerp_((targets.sum(dim=(0, 1)) / total + 1e-4).log(), 0.02)
+        return -(targets * log_posteriors).sum() / total
 
-    @torch.no_grad()
-    def durations(self) -> NDArray[np.int64]:
-        """Search durations of every usable clip.
+    def _tokens(self, picked: NDArray[np.int64]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return classes [B, N], optional [B, N], token counts [B] and frame counts [B]."""
+        layout, device = self.data.layout, self.data.device
+        counts = layout.token_counts[picked]
+        spots, mask = ranges(layout.token_starts[picked], counts, int(counts.max()), device)
+        return (
+            self.classes[spots], self.optional[spots] & mask.bool(), torch.from_numpy(counts).to(device),
+            torch.from_numpy(layout.frame_counts[picked]).to(device),
+        )  # fmt: skip
 
-        Returns: int64 [all tokens] in clip order; clips that could not be aligned hold zeros.
-        """
-        layout, rng = self.data.layout, np.random.default_rng(0)
-        flat = np.zeros(int(layout.token_counts.sum()), dtype=np.int64)
-        for picked in batches_by_length(self.usable, layout.frame_counts, self.config.frames_per_batch, rng):
-            spots, token_counts = self._tokens(picked, False, rng)
-            scores, prior = self._scores(picked, spots, token_counts)
-            optional = torch.from_numpy(self.optional).to(spots.device)[spots]
-            frame_counts = torch.from_numpy(layout.frame_counts[picked]).to(spots.device)
-            found = best_paths(scores + SEARCH_PRIOR_WEIGHT * prior, optional, token_counts, frame_counts).cpu().numpy()
-            for row, index in enumerate(picked):
-                start, count = int(layout.token_starts[index]), int(layout.token_counts[index])
-                flat[start : start + count] = found[row, :count]
-        return flat
+    def _scores(self, log_posteriors: Tensor, picked: NDArray[np.int64], classes: Tensor) -> Tensor:
+        """Score every token at every frame, [B, F, N]."""
+        layout, frames = self.data.layout, log_posteriors.shape[1]
+        places, _ = ranges(layout.frame_starts[picked], layout.frame_counts[picked], frames, self.data.device)
+        scaled = log_posteriors - PRIOR_SHARE * self.log_frequency
+        scores = scaled.gather(2, classes.unsqueeze(1).expand(-1, frames, -1))
+        silent = (classes == SILENCE).float().unsqueeze(1)
+        return scores - self.loud[places].unsqueeze(2) * silent * LOUD_SILENCE_PENALTY
 
     def _loud_frames(self) -> Tensor:
         """Return 1.0 on frames near their clip's peak level, flat float32 [frames]."""
@@ -227,15 +270,24 @@ class AlignmentTrainer:
             loud[start : start + count] = level > np.percentile(level, 95) - LOUD_BELOW_PEAK_DB / ENERGY_SCALE_DB
         return torch.from_numpy(loud).to(self.data.device)
 
-    def _scores(self, picked: NDArray[np.int64], spots: Tensor, token_counts: Tensor) -> tuple[Tensor, Tensor]:
-        """Score frames against tokens at flat positions ``spots`` [B, N]; returns [B, F, N] and the log prior."""
-        mels, mask = self.data.frames(picked)
-        layout = self.data.layout
-        places, _ = ranges(layout.frame_starts[picked], layout.frame_counts[picked], mels.shape[1], self.data.device)
-        scores = self.model(self.ids[spots], token_counts, mels, mask)
-        penalty = self.loud[places].unsqueeze(2) * self.silent[spots].unsqueeze(1) * LOUD_SILENCE_PENALTY
-        prior = beta_binomial_prior(token_counts, mask.sum(dim=1).long(), spots.shape[1], mels.shape[1])
-        return scores - penalty, prior
+    @torch.no_grad()
+    def durations(self) -> NDArray[np.int64]:
+        """Search durations of every usable clip.
+
+        Returns: int64 [all tokens] in clip order; clips that could not be aligned hold zeros.
+        """
+        layout, rng = self.data.layout, np.random.default_rng(0)
+        self.model.eval()
+        flat = np.zeros(int(layout.token_counts.sum()), dtype=np.int64)
+        for picked in batches_by_length(self.usable, layout.frame_counts, self.config.frames_per_batch, rng):
+            mels, _ = self.data.frames(picked)
+            classes, optional, token_counts, frame_counts = self._tokens(picked)
+            scores = self._scores(self.model(mels), picked, classes)
+            found = best_paths(scores, optional, token_counts, frame_counts).cpu().numpy()
+            for row, index in enumerate(picked):
+                start, count = int(layout.token_starts[index]), int(layout.token_counts[index])
+                flat[start : start + count] = found[row, :count]
+        return flat
 
 
 def token_means(data: DeviceData, contour: Tensor, durations: NDArray[np.int64]) -> NDArray[np.float32]:

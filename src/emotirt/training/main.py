@@ -77,7 +77,7 @@ def run_align(args: argparse.Namespace) -> None:
     """Learn the alignment and write ``alignment.npz`` beside the clips."""
     data = open_data(args)
     journal = Journal(args.out, "align")
-    trainer = AlignmentTrainer(data, DEFAULT_TABLE, AlignConfig(steps=args.steps))
+    trainer = AlignmentTrainer(data, DEFAULT_TABLE, AlignConfig(steps=args.steps, prior_steps=args.steps // 3))
     trainer.train(lambda step, loss: journal.record(step, {"loss": loss}))
     durations = trainer.durations()
     pitch, energy = token_means(data, data.pitch, durations), token_means(data, data.energy, durations)
@@ -171,7 +171,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--max-seconds", type=float, default=480.0, help="wall time of the whole schedule")
-    parser.add_argument("--steps", type=int, default=None, help="stop after so many steps (align: default 1800)")
+    parser.add_argument("--steps", type=int, default=None, help="stop after so many steps (align: default 1600)")
     parser.add_argument("--acoustic", type=Path, help="vocoder: acoustic.pt whose mels to fine-tune on")
     parser.add_argument("--learning-rate", type=float, help="vocoder: peak learning rate")
     parser.add_argument("--cuda-graph", action="store_true", help="vocoder: replay the step as a CUDA graph")
@@ -189,7 +189,7 @@ def run(args: argparse.Namespace) -> None:
     if args.step in ("pack", "materialize") and args.corpus is None:
         raise TrainingError(f"'train {args.step}' needs --corpus, the folder with manifest.tsv")
     if args.steps is None:
-        args.steps = 1800 if args.step == "align" else 1_000_000
+        args.steps = 1600 if args.step == "align" else 1_000_000
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = args.step == "vocoder"

@@ -1,0 +1,264 @@
+"""Write English text out: numbers, dates, times, money, units, phone numbers, addresses, abbreviations, symbols.
+
+One pass with one pattern; each alternative has a handler of the same name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from emotirt.text import english_numbers as en
+
+_MONTHS = (
+    "January February March April May June July August September October November December".split()
+)
+_MONTH_OF = {name[:3].lower(): name for name in _MONTHS}
+_UNITS = {
+    "km/h": "kilometers per hour", "kmh": "kilometers per hour", "kph": "kilometers per hour", "mph": "miles per hour",
+    "m/s": "meters per second", "fps": "frames per second", "km": "kilometers", "cm": "centimeters",
+    "mm": "millimeters", "nm": "nanometers", "m": "meters", "ft": "feet", "mi": "miles", "kg": "kilograms",
+    "mg": "milligrams", "g": "grams", "lbs": "pounds", "lb": "pounds", "oz": "ounces", "ml": "milliliters",
+    "mL": "milliliters", "l": "liters", "L": "liters", "TB": "terabytes", "GB": "gigabytes", "MB": "megabytes",
+    "KB": "kilobytes", "kB": "kilobytes", "GHz": "gigahertz", "MHz": "megahertz", "kHz": "kilohertz", "Hz": "hertz",
+    "ms": "milliseconds", "hrs": "hours", "hr": "hours", "h": "hours", "min": "minutes", "mins": "minutes",
+    "sec": "seconds", "secs": "seconds", "s": "seconds", "kW": "kilowatts", "W": "watts", "kV": "kilovolts",
+    "V": "volts", "dB": "decibels", "px": "pixels", "°C": "degrees Celsius", "°F": "degrees Fahrenheit",
+    "℃": "degrees Celsius", "℉": "degrees Fahrenheit", "°": "degrees", "%": "percent", "‰": "per mille",
+    "x": "times", "k": "thousand",
+}  # fmt: skip
+_INVARIABLE = frozenset({"hertz", "percent", "per mille", "times", "thousand"})
+_CURRENCIES = {"$": ("dollar", "cent"), "£": ("pound", "penny"), "€": ("euro", "cent"), "¥": ("yuan", "")}
+_SCALES = {"k": "thousand", "K": "thousand", "m": "million", "M": "million", "bn": "billion", "B": "billion"}
+_TITLES = {
+    "Mr": "Mister", "Mrs": "Missus", "Ms": "Miz", "Dr": "Doctor", "Prof": "Professor", "St": "Saint", "Jr": "Junior",
+    "Sr": "Senior", "Gen": "General", "Capt": "Captain", "Lt": "Lieutenant", "Sgt": "Sergeant", "Gov": "Governor",
+    "Rev": "Reverend", "Hon": "Honorable", "Col": "Colonel", "Mt": "Mount", "Ave": "Avenue", "Blvd": "Boulevard",
+    "Inc": "Incorporated", "Ltd": "Limited", "Corp": "Corporation", "Messrs": "Messieurs", "Co": "Company",
+}  # fmt: skip
+_PHRASES = {
+    "vs": "versus", "etc": "et cetera", "e.g": "for example", "i.e": "that is", "approx": "approximately",
+    "dept": "department", "fig": "figure", "est": "established",
+}  # fmt: skip
+_ABBREVIATIONS = _TITLES | _PHRASES | {name.capitalize(): spoken for name, spoken in _PHRASES.items()}
+_ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
+_ADDRESS_WORDS = {
+    ".": " dot ", "/": " slash ", "@": " at ", "-": " dash ", "_": " underscore ", "?": " question mark ",
+    "=": " equals ", "&": " and ", "#": " hash ", "%": " percent ", ":": " colon ", "+": " plus ", "~": " tilde ",
+}  # fmt: skip
+_SYMBOLS = {
+    "&": " and ", "+": " plus ", "=": " equals ", "@": " at ", "%": " percent ", "×": " times ", "÷": " divided by ",
+    "°": " degrees ", "_": " ", "/": " ", "\\": " ", "|": " ", "*": " ", "^": " ", "<": " less than ",
+    ">": " greater than ", "≈": " about ", "±": " plus or minus ", "≤": " at most ", "≥": " at least ", "$": " dollar ",
+    "£": " pound ", "€": " euro ", "¥": " yuan ", "©": " copyright ", "®": " ", "™": " ", "№": " number ",
+    "\u2212": " minus ", "\u2044": " over ", "√": " root ", "∞": " infinity ", "π": " pi ", "#": " ",
+}  # fmt: skip
+_NUM = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
+_MONTH = r"(?:Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sept?|Oct|Nov|Dec)(?:uary|ruary|ch|il|e|y|ust|ember|tember|ober)?"
+_DOMAIN = r"com|org|net|io|ai|cn|edu|gov|uk|de|dev|app|info|co|me|tv"
+_UNIT = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
+_ALTERNATIVES = {
+    "address": rf"(?:https?://|www\.)[^\s\u3000-\u9fff]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
+    rf"|\b[A-Za-z0-9][\w-]*(?:\.[\w-]+)*\.(?:{_DOMAIN})\b(?:/[^\s\u3000-\u9fff]*)?",
+    "iso_date": r"\b\d{4}-\d{1,2}-\d{1,2}\b",
+    "slash_date": r"\b\d{1,2}/\d{1,2}/(?:\d{4}|\d{2})\b",
+    "month_day": rf"\b{_MONTH}\b\.?\s+\d{{1,2}}(?:st|nd|rd|th)?\b(?![:,.]\d)(?:,?\s+\d{{4}}\b)?",
+    "day_month": rf"\b\d{{1,2}}(?:st|nd|rd|th)?\s+(?:of\s+)?{_MONTH}\b",
+    "clock": r"\b\d{1,2}:\d{2}(?::\d{2})?(?:\s?[AaPp]\.?[Mm]\b\.?)?(?!\d)",
+    "hour": r"\b\d{1,2}\s?(?:[ap]\.?m\b\.?|[AP]\.?M\b\.?)",
+    "phone": r"(?<![\w.])(?:\+\d{1,3}[ -]?)?(?:\(\d{3}\)\s?|\d{3}[-. ])?\d{3}[-.]\d{4}\b"
+    r"|(?<![\w.-])\d+(?:-\d+){2,}\b|(?<![\w.])\+\d[\d -]{7,20}\d\b|(?<![\w.,$£€¥-])\d{10,11}\b(?![.,]\d)",
+    "version": r"\b[vV]?\d+(?:\.\d+){2,}\b|\b[vV]\d+(?:\.\d+)?\b",
+    "money": rf"[$£€¥]\s?(?:{_NUM})(?:\s?(?:million|billion|trillion|thousand|bn|[kKmMB])\b)?",
+    "decade": r"\b(?:1[1-9]|20)\d0'?s\b|(?<=the )[2-9]0'?s\b|(?<=['\u2019])[2-9]0s\b|(?<=(?:mid|ate|rly)[ -])[2-9]0s\b",
+    "nth": r"\b\d[\d,]*(?:st|nd|rd|th)\b",
+    "range": r"(?<![\w.-])\d+(?:\.\d+)?\s?[-–]\s?\d+(?:\.\d+)?(?![\w-]|\.\d)(?:\s?%)?",
+    "score": r"(?<![\w:])\d:\d(?![\w:])",
+    "mixed": r"(?<![\w./])(?:\d{1,3}\s)?\d{1,3}[/\u2044]\d{1,3}(?![\w/])",
+    "measure": rf"(?<![\w.])[-\u2212]?(?:{_NUM})\s?(?:{_UNIT})(?![A-Za-z\d])",
+    "product": r"(?<=\d)\s?[x×]\s?(?=\d)",
+    "minus": r"(?<=\d)\s[-\u2212]\s(?=\d)",
+    "signed": rf"(?<![\w.)-])[-\u2212](?:{_NUM})",
+    "hash": r"\#(?=\d)|\bNos?\.\s?(?=\d)",
+    "about": r"~(?=\d)",
+    "model": r"(?<=[A-Za-z])-?\d+(?!\d|[.,]\d)|(?<![\w.,])\d+(?=[A-Za-z])",
+    "plain": rf"{_NUM}|(?<![\w.])\.\d+",
+    "language": r"\bC\+\+|\b[CF]\#",
+    "roman": r"\b(?:Chapter|Part|Act|Volume|Section|War|Phase)\s[IVXLC]+\b"
+    r"|\b(?:King|Queen|Pope|Louis|Henry|Charles|Edward|George|James|William|Elizabeth|Richard)\s(?:[IVX]{2,}|V|X)\b",
+    "abbreviation": rf"\b(?:{'|'.join(sorted(map(re.escape, _ABBREVIATIONS), key=len, reverse=True))})\.",
+    "initials": r"\b(?:[A-Za-z]\.){2,}(?:[A-Za-z]\b)?|\b[A-Z]\.(?=\s?[A-Z])",
+    "symbol": f"[{re.escape(''.join(_SYMBOLS))}]",
+}
+_PATTERN = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _ALTERNATIVES.items()))
+
+
+def english_text(text: str) -> str:
+    """Write numbers, symbols and abbreviations out in English.
+
+    Args:
+        text: any text; what is not English notation stays as it is.
+    """
+    return _PATTERN.sub(lambda match: f" {_HANDLERS[match.lastgroup or 'symbol'](match)} ", text)
+
+
+def _address(match: re.Match[str]) -> str:
+    body = re.sub(r"^https?://", "", match.group())
+    tail = re.search(r"[.,;:!?)\]'\"]*$", body)
+    end = tail.start() if tail else len(body)
+    spoken = re.sub(r"\bwww\b", "W W W", body[:end])
+    spoken = "".join(_ADDRESS_WORDS.get(char, char) for char in spoken)
+    return re.sub(r"\d+", lambda run: f" {en.digits(run.group())} ", spoken) + " " + body[end:]
+
+
+def _date(year: str, month: int, day: int) -> str:
+    if not (1 <= month <= 12 and 1 <= day <= 31):
+        return " ".join(_integer(part) for part in (year, str(month), str(day)))
+    return f"{_MONTHS[month - 1]} {en.ordinal(day)}, {_integer(year)}"
+
+
+def _iso_date(match: re.Match[str]) -> str:
+    year, month, day = match.group().split("-")
+    return _date(year, int(month), int(day))
+
+
+def _slash_date(match: re.Match[str]) -> str:
+    month, day, year = match.group().split("/")
+    return _date(year, int(month), int(day))
+
+
+def _month_day(match: re.Match[str]) -> str:
+    name, day, *rest = re.findall(r"[A-Za-z]{3,}|\d+", match.group())
+    spoken = f"{_MONTH_OF[name[:3].lower()]} {en.ordinal(int(day))}"
+    return f"{spoken}, {_integer(rest[0])}" if rest else spoken
+
+
+def _day_month(match: re.Match[str]) -> str:
+    day, *_, name = re.findall(r"\d+|[A-Za-z]{3,}", match.group())
+    article = "" if match.string[: match.start()].lower().endswith("the ") else "the "
+    return f"{article}{en.ordinal(int(day))} of {_MONTH_OF[name[:3].lower()]}"
+
+
+def _half_day(text: str) -> str:
+    letters = re.sub(r"[^apm]", "", text.lower())
+    return f" {letters[0].upper()} M" if letters else ""
+
+
+def _clock(match: re.Match[str]) -> str:
+    hour, minute, *seconds = (int(part) for part in re.findall(r"\d+", match.group()))
+    half_day = _half_day(match.group())
+    if minute == 0 and not seconds:
+        spoken = en.cardinal(hour) + ("" if half_day else " o'clock" if 1 <= hour <= 12 else " hundred")
+    else:
+        spoken = f"{en.cardinal(hour)} {'oh ' if minute < 10 else ''}{en.cardinal(minute)}"
+    return spoken + (f" and {en.cardinal(seconds[0])} seconds" if seconds else "") + half_day
+
+
+def _hour(match: re.Match[str]) -> str:
+    return en.cardinal(int(re.findall(r"\d+", match.group())[0])) + _half_day(match.group())
+
+
+def _phone(match: re.Match[str]) -> str:
+    plus = "plus " if match.group().startswith("+") else ""
+    return plus + ", ".join(en.digits(group) for group in re.findall(r"\d+", match.group()))
+
+
+def _version(match: re.Match[str]) -> str:
+    text = match.group()
+    parts = text.lstrip("vV").split(".")
+    join = " dot " if len(parts) == 4 else " point "
+    return ("version " if text[0] in "vV" else "") + join.join(_small(part) for part in parts)
+
+
+def _small(text: str) -> str:
+    return en.digits(text) if text.startswith("0") and len(text) > 1 else en.number(text)
+
+
+def _money(match: re.Match[str]) -> str:
+    one, cent = _CURRENCIES[match.group()[0]]
+    many = one if one == "yuan" else one + "s"
+    amount, scale = re.findall(r"([\d,.]*\d)\s?([A-Za-z]*)", match.group())[0]
+    whole, _, fraction = amount.replace(",", "").partition(".")
+    if scale:
+        return f"{en.number(amount)} {_SCALES.get(scale, scale)} {many}"
+    if len(fraction) != 2 or not cent:
+        return f"{en.number(amount)} {one if amount == '1' else many}"
+    cents = f"{en.cardinal(int(fraction))} {cent if fraction == '01' else 'pence' if cent == 'penny' else cent + 's'}"
+    if int(whole) == 0:
+        return cents
+    spoken = f"{en.number(whole)} {one if whole == '1' else many}"
+    return spoken if fraction == "00" else f"{spoken} and {cents}"
+
+
+def _decade(match: re.Match[str]) -> str:
+    return en.decade(int(re.findall(r"\d+", match.group())[0]))
+
+
+def _nth(match: re.Match[str]) -> str:
+    return en.ordinal(int(re.sub(r"\D", "", match.group())))
+
+
+def _integer(text: str) -> str:
+    """A bare numeral: years of four digits are read as years."""
+    if len(text) == 4 and "1100" <= text <= "2099":
+        return en.year(int(text))
+    return en.number(text)
+
+
+def _range(match: re.Match[str]) -> str:
+    numbers = re.findall(r"\d+(?:\.\d+)?", match.group())
+    return " to ".join(map(_integer, numbers)) + (" percent" if match.group().endswith("%") else "")
+
+
+def _mixed(match: re.Match[str]) -> str:
+    *whole, numerator, denominator = (int(part) for part in re.findall(r"\d+", match.group()))
+    if numerator > denominator and not whole:
+        return f"{en.cardinal(numerator)} {en.cardinal(denominator)}"
+    spoken = en.fraction(numerator, denominator)
+    if whole and numerator == 1:
+        spoken = spoken.replace("one ", "a ", 1)
+    return f"{en.cardinal(whole[0])} and {spoken}" if whole else spoken
+
+
+def _measure(match: re.Match[str]) -> str:
+    numeral, unit = re.findall(r"([-\u2212]?[\d,.]*\d)\s?(.+)", match.group())[0]
+    name = _UNITS[unit]
+    if numeral == "1" and name not in _INVARIABLE:
+        head, _, rest = name.partition(" ")
+        name = ("foot" if head == "feet" else head[:-1] if head.endswith("s") else head) + (" " + rest if rest else "")
+    return f"{en.number(numeral)} {name}"
+
+
+def _roman(match: re.Match[str]) -> str:
+    word, numeral = match.group().split()
+    values = [_ROMAN[char] for char in numeral]
+    total = sum(-v if v < after else v for v, after in zip(values, [*values[1:], 0], strict=True))
+    titled = word in ("Chapter", "Part", "Act", "Volume", "Section", "War", "Phase")
+    return f"{word} {en.cardinal(total) if titled else 'the ' + en.ordinal(total)}"
+
+
+def _abbreviation(match: re.Match[str]) -> str:
+    name = match.group()[:-1]
+    following = match.string[match.end() : match.end() + 2].strip()
+    if name == "St" and not following.isupper():
+        return "Street"
+    return _ABBREVIATIONS[name]
+
+
+_HANDLERS: dict[str, Callable[[re.Match[str]], str]] = {
+    "address": _address, "iso_date": _iso_date, "slash_date": _slash_date, "month_day": _month_day,
+    "day_month": _day_month, "clock": _clock, "hour": _hour, "phone": _phone, "version": _version, "money": _money,
+    "decade": _decade, "nth": _nth, "range": _range, "mixed": _mixed, "measure": _measure, "roman": _roman,
+    "abbreviation": _abbreviation,
+    "score": lambda match: f"{en.cardinal(int(match.group()[0]))} to {en.cardinal(int(match.group()[2]))}",
+    "product": lambda _: "times",
+    "minus": lambda _: "minus",
+    "signed": lambda match: en.number(match.group()),
+    "hash": lambda _: "number",
+    "about": lambda _: "about",
+    "model": lambda match: en.pairs(match.group().lstrip("-")),
+    "plain": lambda match: _integer(match.group()),
+    "language": lambda match: match.group()[0] + (" plus plus" if match.group().endswith("+") else " sharp"),
+    "initials": lambda match: match.group().replace(".", " ").upper(),
+    "symbol": lambda match: _SYMBOLS[match.group()],
+}  # fmt: skip
