@@ -96,7 +96,9 @@ class TextEncoder(nn.Module):
     def predict(self, tokens: Tensor, mask: Tensor) -> Variances:
         """Predict durations, pitch and energy."""
         return Variances(
-            self.duration_predictor(tokens, mask), self.pitch_predictor(tokens, mask), self.energy_predictor(tokens, mask)
+            self.duration_predictor(tokens, mask),
+            self.pitch_predictor(tokens, mask),
+            self.energy_predictor(tokens, mask),
         )
 
     def add_variances(self, tokens: Tensor, mask: Tensor, pitch: Tensor, energy: Tensor) -> Tensor:

@@ -46,7 +46,9 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     except FileNotFoundError as exc:
         raise TrainingError(f"checkpoint {path} does not exist; train it with 'emotirt train'") from exc
     except Exception as exc:  # torch raises many kinds on a damaged file
-        raise TrainingError(f"checkpoint {path} cannot be read ({type(exc).__name__}: {exc}); it may be truncated") from exc
+        raise TrainingError(
+            f"checkpoint {path} cannot be read ({type(exc).__name__}: {exc}); it may be truncated"
+        ) from exc
     return data
 
 

@@ -142,7 +142,9 @@ class ModelConfig:
             acoustic[name] = _build(PredictorConfig, acoustic.get(name, {}), f"acoustic.{name}")
         unknown = sorted(set(data) - {item.name for item in fields(cls)})
         if unknown:
-            raise ManifestInvalid(f"model config has unknown sections {unknown}; known: mel, acoustic, vocoder, reference")
+            raise ManifestInvalid(
+                f"model config has unknown sections {unknown}; known: mel, acoustic, vocoder, reference"
+            )
         return cls(
             mel=_build(MelConfig, data.get("mel", {}), "mel"),
             acoustic=_build(AcousticConfig, acoustic, "acoustic"),

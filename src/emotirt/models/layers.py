@@ -144,7 +144,9 @@ class VariancePredictor(nn.Module):
         return self.out(x).squeeze(2) * mask
 
 
-def gaussian_upsample(hidden: Tensor, durations: Tensor, token_mask: Tensor, frame_mask: Tensor, delta: float, scaled: bool) -> Tensor:
+def gaussian_upsample(
+    hidden: Tensor, durations: Tensor, token_mask: Tensor, frame_mask: Tensor, delta: float, scaled: bool
+) -> Tensor:
     """Spread tokens over frames with soft borders.
 
     Tokens of duration 0 and padded tokens take no frame. With ``scaled`` the distance is measured in the token's own

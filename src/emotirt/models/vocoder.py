@@ -55,7 +55,9 @@ class Generator(nn.Module):
             self.upsamplers.append(weight_norm(up))
             channels //= 2
             self.branches.append(
-                nn.ModuleList(ResidualBlock(channels, width, config.resblock_dilations) for width in config.resblock_kernels)
+                nn.ModuleList(
+                    ResidualBlock(channels, width, config.resblock_dilations) for width in config.resblock_kernels
+                )
             )
         self.last = _conv(channels, 1, EDGE_KERNEL)
 
