@@ -8,7 +8,6 @@ ONNX Runtime folds when it loads the graph. Reference and graph hence hold the v
 
 from __future__ import annotations
 
-import copy
 import inspect
 import tempfile
 import warnings
@@ -31,7 +30,7 @@ from emotirt.bundle.contract import (
     stage_contract,
 )
 from emotirt.errors import ExportFailed
-from emotirt.models.checkpoint import Networks
+from emotirt.models.checkpoint import Networks, build_networks, load_weights
 from emotirt.runtime.eager import TRANSPOSED
 from emotirt.types import TensorSpec
 
@@ -41,8 +40,14 @@ _ONNX_TYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64}
 
 
 def prepare_networks(networks: Networks) -> Networks:
-    """Return a copy as it will be exported: plain weights rounded to float16, one embedding table, evaluation mode."""
-    prepared = copy.deepcopy(networks)
+    """Return a copy as it will be exported: plain weights rounded to float16, one embedding table, evaluation mode.
+
+    Fresh networks take the weights over; a deep copy would share the class that PyTorch makes for a weight-normed
+    module, so that folding the copy breaks the original.
+    """
+    prepared = build_networks(networks.config)
+    for name in ("acoustic", "reference", "vocoder"):
+        load_weights(getattr(prepared, name), getattr(networks, name).state_dict(), name)
     prepared.vocoder.remove_weight_norm()
     prepared.acoustic.text_encoder.embedding.fold()
     for module in (prepared.acoustic, prepared.reference, prepared.vocoder):

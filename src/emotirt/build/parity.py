@@ -89,8 +89,9 @@ def compare_stage(
             allowed = DURATION_TIES if name == "durations" else TOLERANCES[name]
             if not difference.largest <= allowed:
                 raise ParityFailed(
-                    f"stage {stage}, case {case.label} (batch {case.batch}, {case.tokens} tokens, {case.frames} frames): "
-                    f"output {name!r} differs by {difference.largest:.2e}, allowed is {allowed:.0e}"
+                    f"stage {stage}, case {case.label} (batch {case.batch}, {case.tokens} tokens, "
+                    f"{case.frames} frames): output {name!r} differs by {difference.largest:.2e}, "
+                    f"allowed is {allowed:.0e}"
                 )
             differences.append(difference)
     return differences

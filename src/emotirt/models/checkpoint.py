@@ -39,16 +39,19 @@ def build_networks(config: ModelConfig) -> Networks:
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Read a checkpoint's dictionary of tensors and plain values.
 
-    Raises: TrainingError: missing, truncated, or holding anything but tensors and plain values.
+    Raises: TrainingError: missing, truncated, or holding anything but a dictionary of tensors and plain values.
     """
     try:
-        data: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        data = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as exc:
         raise TrainingError(f"checkpoint {path} does not exist; train it with 'emotirt train'") from exc
     except Exception as exc:  # torch raises many kinds on a damaged file
+        detail = " ".join(str(exc).split())
         raise TrainingError(
-            f"checkpoint {path} cannot be read ({type(exc).__name__}: {exc}); it may be truncated"
+            f"checkpoint {path} cannot be read ({type(exc).__name__}: {detail}); it may be truncated"
         ) from exc
+    if not isinstance(data, dict):
+        raise TrainingError(f"checkpoint {path} holds {type(data).__name__}, expected a dict with config and weights")
     return data
 
 
@@ -62,7 +65,8 @@ def load_weights(module: nn.Module, state: dict[str, torch.Tensor], name: str) -
     misshapen = [key for key in own if key in state and own[key].shape != state[key].shape]
     if missing or extra or misshapen:
         raise TrainingError(
-            f"weights of {name} do not fit its config: missing {missing[:4]}, extra {extra[:4]}, misshapen {misshapen[:4]}"
+            f"weights of {name} do not fit its config: missing {missing[:4]}, extra {extra[:4]}, "
+            f"misshapen {misshapen[:4]}"
         )
     module.load_state_dict({key: value.to(own[key].dtype) for key, value in state.items()})
 
@@ -71,14 +75,30 @@ def load_networks(acoustic_path: Path, vocoder_path: Path) -> Networks:
     """Load the acoustic checkpoint (acoustic model and reference encoder) and the vocoder checkpoint.
 
     Each file holds ``config`` (nested dict) and ``weights`` (module name -> state dict).
+
+    Raises:
+        TrainingError: a file cannot be read, lacks a part, or its weights do not fit.
+        ManifestInvalid: a key of the config is unknown.
     """
     acoustic, vocoder = read_checkpoint(acoustic_path), read_checkpoint(vocoder_path)
-    sections = {**acoustic["config"], "vocoder": vocoder["config"]["vocoder"]}
-    networks = build_networks(ModelConfig.from_dict(sections))
-    load_weights(networks.acoustic, acoustic["weights"]["acoustic"], "acoustic model")
-    load_weights(networks.reference, acoustic["weights"]["reference"], "reference encoder")
-    load_weights(networks.vocoder, vocoder["weights"]["vocoder"], "vocoder")
+    sections = _part(acoustic, acoustic_path, "config")
+    vocoder_section = _part(vocoder, vocoder_path, "config", "vocoder")
+    networks = build_networks(ModelConfig.from_dict({**sections, "vocoder": vocoder_section}))
+    load_weights(networks.acoustic, _part(acoustic, acoustic_path, "weights", "acoustic"), "acoustic model")
+    load_weights(networks.reference, _part(acoustic, acoustic_path, "weights", "reference"), "reference encoder")
+    load_weights(networks.vocoder, _part(vocoder, vocoder_path, "weights", "vocoder"), "vocoder")
     return networks
+
+
+def _part(checkpoint: dict[str, Any], path: Path, *keys: str) -> dict[str, Any]:
+    part: Any = checkpoint
+    for key in keys:
+        if key not in part:
+            raise TrainingError(f"checkpoint {path} lacks {key!r}; it has {sorted(part)}")
+        part = part[key]
+        if not isinstance(part, dict):
+            raise TrainingError(f"checkpoint {path}: {key!r} is {part!r}, expected a dict")
+    return part
 
 
 def half_state(module: nn.Module) -> dict[str, torch.Tensor]:

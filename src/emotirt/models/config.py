@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 
 from emotirt.audio.mel import MelConfig
@@ -120,7 +120,7 @@ class ReferenceConfig:
 class ModelConfig:
     """Everything that fixes the shape of the four networks."""
 
-    mel: MelConfig = MelConfig()
+    mel: MelConfig = field(default_factory=MelConfig)
     acoustic: AcousticConfig = AcousticConfig()
     vocoder: VocoderConfig = VocoderConfig()
     reference: ReferenceConfig = ReferenceConfig()
@@ -133,24 +133,31 @@ class ModelConfig:
     def from_dict(cls, data: Mapping[str, Any]) -> ModelConfig:
         """Build from nested dicts.
 
-        Raises: ManifestInvalid: an unknown key, naming the valid ones.
+        Raises: ManifestInvalid: an unknown key, naming the valid ones, or a section that is no table.
         """
-        acoustic = dict(data.get("acoustic", {}))
-        for name, kind in (("encoder", BlockConfig), ("decoder", BlockConfig)):
-            acoustic[name] = _build(kind, acoustic.get(name, {}), f"acoustic.{name}")
+        acoustic = dict(_section(data, "acoustic", "acoustic"))
+        for name in ("encoder", "decoder"):
+            acoustic[name] = _build(BlockConfig, _section(acoustic, name, f"acoustic.{name}"), f"acoustic.{name}")
         for name in ("duration", "pitch", "energy"):
-            acoustic[name] = _build(PredictorConfig, acoustic.get(name, {}), f"acoustic.{name}")
+            acoustic[name] = _build(PredictorConfig, _section(acoustic, name, f"acoustic.{name}"), f"acoustic.{name}")
         unknown = sorted(set(data) - {item.name for item in fields(cls)})
         if unknown:
             raise ManifestInvalid(
                 f"model config has unknown sections {unknown}; known: mel, acoustic, vocoder, reference"
             )
         return cls(
-            mel=_build(MelConfig, data.get("mel", {}), "mel"),
+            mel=_build(MelConfig, _section(data, "mel", "mel"), "mel"),
             acoustic=_build(AcousticConfig, acoustic, "acoustic"),
-            vocoder=_build(VocoderConfig, data.get("vocoder", {}), "vocoder"),
-            reference=_build(ReferenceConfig, data.get("reference", {}), "reference"),
+            vocoder=_build(VocoderConfig, _section(data, "vocoder", "vocoder"), "vocoder"),
+            reference=_build(ReferenceConfig, _section(data, "reference", "reference"), "reference"),
         )
+
+
+def _section(data: Mapping[str, Any], key: str, section: str) -> Mapping[str, Any]:
+    value = data.get(key, {})
+    if not isinstance(value, Mapping):
+        raise ManifestInvalid(f"model config section {section!r} is {value!r}; give its keys and values")
+    return value
 
 
 def _build(kind: type[T], data: Mapping[str, Any], section: str) -> T:

@@ -6,6 +6,7 @@ Masks are float tensors, 1 on real positions and 0 on padding. Every convolution
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -129,7 +130,7 @@ class VariancePredictor(nn.Module):
         widths = [hidden] + [config.filter] * config.layers
         self.convs = nn.ModuleList(
             nn.Conv1d(before, after, config.kernel, padding=(config.kernel - 1) // 2)
-            for before, after in zip(widths[:-1], widths[1:], strict=True)
+            for before, after in pairwise(widths)
         )
         self.norms = nn.ModuleList(nn.LayerNorm(config.filter) for _ in range(config.layers))
         self.dropout = nn.Dropout(config.dropout)

@@ -70,10 +70,8 @@ class Generator(nn.Module):
         x = self.first(mel)
         for upsampler, branches in zip(self.upsamplers, self.branches, strict=True):
             x = upsampler(functional.leaky_relu(x, LEAKY_SLOPE))
-            total = branches[0](x)
-            for branch in list(branches)[1:]:
-                total = total + branch(x)
-            x = total / len(branches)
+            outputs = [branch(x) for branch in branches.children()]
+            x = sum(outputs[1:], outputs[0]) / len(outputs)
         return torch.tanh(self.last(functional.leaky_relu(x, LAST_LEAKY_SLOPE))).squeeze(1)
 
     def remove_weight_norm(self) -> Generator:
