@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import io
 import logging
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -27,7 +26,7 @@ from emotirt.bundle.manifest import (
     TensorEntry,
     VoiceEntry,
 )
-from emotirt.bundle.store import Bundle, file_entry, stage_file_name, write_bundle
+from emotirt.bundle.store import Bundle, arrays_from_npz, file_entry, stage_file_name, write_bundle
 from emotirt.errors import BuildError
 from emotirt.models.checkpoint import Networks, load_networks
 from emotirt.models.config import ModelConfig
@@ -105,9 +104,7 @@ def build_bundle(
     buffer = io.BytesIO()
     np.savez(buffer, **{key: vectors[key] for key in sorted(vectors)})  # type: ignore[arg-type]  # names are free
     files = {stage_file_name(stage): graph for stage, graph in graphs.items()} | {VECTORS_FILE: buffer.getvalue()}
-    bundle = write_bundle(directory, _manifest(prepared, files, description, commit), files)
-    bundle.vectors()
-    return Built(bundle, differences)
+    return Built(write_bundle(directory, _manifest(prepared, files, description, commit), files), differences)
 
 
 def description_from_json(text: str | bytes, source: str) -> Description:
@@ -137,9 +134,8 @@ def run(args: argparse.Namespace) -> int:
     """Build from files; returns the exit code."""
     try:
         description = description_from_json(args.description.read_bytes(), str(args.description))
-        with np.load(args.vectors, allow_pickle=False) as archive:
-            vectors = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, zipfile.BadZipFile) as exc:
+        vectors = arrays_from_npz(args.vectors.read_bytes())
+    except (OSError, ValueError) as exc:
         raise BuildError(f"description or vectors cannot be read: {exc}") from exc
     build_bundle(args.out, load_networks(args.acoustic, args.vocoder), vectors, description, args.commit)
     return 0

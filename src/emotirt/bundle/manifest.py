@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import field
+from dataclasses import field, fields
+from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
@@ -18,7 +19,7 @@ from emotirt.errors import ManifestInvalid
 
 FORMAT_VERSION = 1
 NEUTRAL = "neutral"
-_STRICT = ConfigDict(extra="forbid", strict=True)
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -188,7 +189,27 @@ class Manifest:
         return (*stages, self.vectors)
 
 
+@dataclass(frozen=True, slots=True)
+class _Header:
+    """What tells a manifest of another version, whatever else that one holds."""
+
+    format_version: int
+
+
 _ADAPTER: TypeAdapter[Manifest] = TypeAdapter(Manifest)
+_HEADER_ADAPTER: TypeAdapter[_Header] = TypeAdapter(_Header)
+_SECTIONS: dict[str | int, type] = {
+    "created_by": CreatedBy,
+    "emotions": EmotionEntry,
+    "inputs": TensorEntry,
+    "mel": MelEntry,
+    "outputs": TensorEntry,
+    "prosody": ProsodyEntry,
+    "stages": StageEntry,
+    "vectors": FileEntry,
+    "voices": VoiceEntry,
+}
+"""Which schema holds below a key."""
 
 
 def manifest_from_json(text: str | bytes, source: str) -> Manifest:
@@ -203,7 +224,7 @@ def manifest_from_json(text: str | bytes, source: str) -> Manifest:
     try:
         manifest = _ADAPTER.validate_json(text)
     except ValidationError as exc:
-        raise ManifestInvalid(f"{source}: {_first_problem(exc)}") from exc
+        raise ManifestInvalid(f"{source}: {_foreign_version(text) or _first_problem(exc)}") from exc
     check_manifest(manifest, source)
     return manifest
 
@@ -224,13 +245,12 @@ def check_manifest(manifest: Manifest, source: str) -> None:
 
 def _problems(manifest: Manifest) -> Iterable[tuple[str, str]]:
     if manifest.format_version != FORMAT_VERSION:
-        yield (
-            "format_version",
-            f"{manifest.format_version} is not {FORMAT_VERSION}, the one readable here; rebuild the bundle",
-        )
+        yield "format_version", _version_problem(manifest.format_version)
     for key in ("sample_rate_hz", "hop_samples", "speaker_dim", "emotion_dim", "hidden_dim"):
         if getattr(manifest, key) < 1:
             yield key, f"{getattr(manifest, key)} must be at least 1"
+    if manifest.mel.n_mels < 1:
+        yield "mel.n_mels", f"{manifest.mel.n_mels} must be at least 1"
     if manifest.vocoder_context_frames < 0:
         yield "vocoder_context_frames", f"{manifest.vocoder_context_frames} must not be negative"
     yield from _repeated("symbols", manifest.symbols)
@@ -244,7 +264,7 @@ def _problems(manifest: Manifest) -> Iterable[tuple[str, str]]:
 
 def _voice_problems(manifest: Manifest) -> Iterable[tuple[str, str]]:
     names = [voice.name for voice in manifest.voices]
-    yield from _repeated("voices", names)
+    yield from _name_problems("voices", names)
     if not names:
         yield "voices", "is empty; a bundle offers at least one voice"
     for language in manifest.languages:
@@ -257,10 +277,12 @@ def _voice_problems(manifest: Manifest) -> Iterable[tuple[str, str]]:
 
 def _emotion_problems(manifest: Manifest) -> Iterable[tuple[str, str]]:
     names = [name for emotion in manifest.emotions for name in (emotion.name, *emotion.aliases)]
-    yield from _repeated("emotions", [name.casefold() for name in names])
+    yield from _name_problems("emotions", names)
     if NEUTRAL not in [emotion.name for emotion in manifest.emotions]:
         yield "emotions", f"lack {NEUTRAL!r}, which intensities start from"
     for emotion in manifest.emotions:
+        if emotion.name == NEUTRAL and emotion.prosody != ProsodyEntry():
+            yield f"emotions.{NEUTRAL}.prosody", "must stay at its defaults, because intensities start from there"
         if emotion.prosody.speed <= 0 or emotion.prosody.pitch_range < 0:
             yield f"emotions.{emotion.name}.prosody", "speed must be positive and pitch_range not negative"
 
@@ -293,6 +315,14 @@ def _file_problems(entry: FileEntry) -> Iterable[tuple[str, str]]:
         yield f"{entry.file}: bytes", f"{entry.bytes} must be at least 1"
 
 
+def _name_problems(key: str, names: list[str]) -> Iterable[tuple[str, str]]:
+    """Names are looked up without regard to case and surrounding spaces."""
+    for name in names:
+        if not name or name != name.strip():
+            yield key, f"{name!r} is not a name; it is empty or has spaces around it"
+    yield from _repeated(key, [name.casefold() for name in names])
+
+
 def _repeated(key: str, names: Iterable[str]) -> Iterable[tuple[str, str]]:
     seen: set[str] = set()
     for name in names:
@@ -301,8 +331,30 @@ def _repeated(key: str, names: Iterable[str]) -> Iterable[tuple[str, str]]:
         seen.add(name)
 
 
+def _foreign_version(text: str | bytes) -> str | None:
+    """Name a version that is not ours: it explains every other problem."""
+    try:
+        version = _HEADER_ADAPTER.validate_json(text).format_version
+    except ValidationError:
+        return None
+    return None if version == FORMAT_VERSION else f"format_version: {_version_problem(version)}"
+
+
+def _version_problem(version: int) -> str:
+    return f"{version} is not {FORMAT_VERSION}, the one readable here; rebuild the bundle"
+
+
 def _first_problem(error: ValidationError) -> str:
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"]) or "manifest"
+    if first["type"] == "unexpected_keyword_argument":
+        return f"{key}: unknown key; {_known_keys(first['loc'])}"
     value = repr(first["input"])
     return f"{key}: {first['msg']} (got {value if len(value) <= 60 else value[:60] + '…'})"
+
+
+def _known_keys(place: tuple[str | int, ...]) -> str:
+    schema = next((_SECTIONS[part] for part in reversed(place[:-1]) if part in _SECTIONS), Manifest)
+    known = [item.name for item in fields(schema)]
+    near = get_close_matches(str(place[-1]), known, n=1)
+    return (f"did you mean {near[0]!r}? " if near else "") + f"known: {', '.join(known)}"

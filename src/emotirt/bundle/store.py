@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,16 +92,7 @@ class Bundle:
         Raises: BundleCorrupt: hash differs or unreadable. ManifestInvalid: a vector is missing or misshapen.
         """
         entry = self.manifest.vectors
-        data = self._read(entry)
-        try:
-            with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-                arrays = {key: archive[key] for key in archive.files}
-        except (ValueError, OSError, zipfile.BadZipFile, EOFError) as exc:
-            raise BundleCorrupt(f"{self.path / entry.file} is not an npz archive ({exc}); rebuild the bundle") from exc
-        return Vectors(
-            {name: self._vector(arrays, f"voice/{name}", self.manifest.speaker_dim) for name in self.voices},
-            {name: self._vector(arrays, f"emotion/{name}", self.manifest.emotion_dim) for name in self.emotions},
-        )
+        return _vectors_from_npz(self._read(entry), self.manifest, str(self.path / entry.file))
 
     def verify(self) -> None:
         """Verify the hash of every file.
@@ -128,18 +119,6 @@ class Bundle:
                 f"and {entry.bytes} bytes; copy or rebuild the bundle"
             )
         return data
-
-    def _vector(self, arrays: Mapping[str, FloatArray], key: str, length: int) -> FloatArray:
-        vector = arrays.get(key)
-        place = f"{self.path / self.manifest.vectors.file}: {key}"
-        if vector is None:
-            raise ManifestInvalid(f"{place} is missing though the manifest offers it; rebuild the bundle")
-        if vector.dtype != np.float32 or vector.shape != (length,):
-            raise ManifestInvalid(f"{place} is {vector.dtype} {vector.shape}, expected float32 ({length},)")
-        norm = float(np.linalg.norm(vector))
-        if not abs(norm - 1.0) <= UNIT_NORM_TOLERANCE:
-            raise ManifestInvalid(f"{place} has norm {norm:.4f}, expected 1")
-        return vector
 
 
 def default_bundle_path() -> Path:
@@ -181,15 +160,19 @@ def write_bundle(directory: Path, manifest: Manifest, files: Mapping[str, bytes]
         files: file name to content.
 
     Returns: the bundle, opened again and verified.
-    Raises: ManifestInvalid: the manifest is broken or names other files. BundleError: the place cannot be written.
+
+    Raises:
+        ManifestInvalid: the manifest is broken, names other files, or offers what the vectors lack.
+        BundleError: the place cannot be written.
     """
     check_manifest(manifest, MANIFEST_FILE)
     named = {entry.file for entry in manifest.files}
     if named != set(files):
         raise ManifestInvalid(f"manifest names {sorted(named)} but the files are {sorted(files)}")
-    if directory.exists() and not (directory / MANIFEST_FILE).is_file() and any(directory.iterdir()):
-        raise BundleError(f"{directory} exists and is no bundle; it is not overwritten, choose another place")
+    _vectors_from_npz(files[manifest.vectors.file], manifest, manifest.vectors.file)
     try:
+        if directory.exists() and not (directory / MANIFEST_FILE).is_file() and any(directory.iterdir()):
+            raise BundleError(f"{directory} exists and is no bundle; it is not overwritten, choose another place")
         directory.parent.mkdir(parents=True, exist_ok=True)
         _replace_directory(directory, {**files, MANIFEST_FILE: json_from_manifest(manifest)})
     except OSError as exc:
@@ -204,11 +187,49 @@ def file_entry(name: str, data: bytes) -> FileEntry:
     return FileEntry(name, hashlib.sha256(data).hexdigest(), len(data))
 
 
+def arrays_from_npz(data: bytes) -> dict[str, FloatArray]:
+    """Read every array of an npz archive.
+
+    Raises: ValueError: not an archive, damaged, or holding anything but plain arrays.
+    """
+    try:
+        if not zipfile.is_zipfile(io.BytesIO(data)):
+            raise ValueError("no zip archive")
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            return {key: archive[key] for key in archive.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as exc:
+        raise ValueError(f"not a readable npz archive ({exc})") from exc
+
+
 def stage_file_name(stage: str) -> str:
     """Return the file name of a stage's graph, one of ``STAGES``."""
     if stage not in STAGES:
         raise BundleError(f"unknown stage {stage!r}; stages are {', '.join(STAGES)}")
     return f"{stage}.onnx"
+
+
+def _vectors_from_npz(data: bytes, manifest: Manifest, place: str) -> Vectors:
+    try:
+        arrays = arrays_from_npz(data)
+    except ValueError as exc:
+        raise BundleCorrupt(f"{place}: {exc}; rebuild the bundle") from exc
+    return Vectors(
+        {item.name: _vector(arrays, f"voice/{item.name}", manifest.speaker_dim, place) for item in manifest.voices},
+        {item.name: _vector(arrays, f"emotion/{item.name}", manifest.emotion_dim, place) for item in manifest.emotions},
+    )
+
+
+def _vector(arrays: Mapping[str, FloatArray], key: str, length: int, place: str) -> FloatArray:
+    vector = arrays.get(key)
+    if vector is None:
+        raise ManifestInvalid(f"{place}: {key} is missing though the manifest offers it; rebuild the bundle")
+    if vector.dtype != np.float32 or vector.shape != (length,):
+        raise ManifestInvalid(f"{place}: {key} is {vector.dtype} {vector.shape}, expected float32 ({length},)")
+    norm = float(np.linalg.norm(vector))
+    if not abs(norm - 1.0) <= UNIT_NORM_TOLERANCE:
+        raise ManifestInvalid(f"{place}: {key} has norm {norm:.4f}, expected 1")
+    vector.setflags(write=False)
+    return vector
 
 
 def _replace_directory(directory: Path, files: Mapping[str, bytes]) -> None:
@@ -217,13 +238,13 @@ def _replace_directory(directory: Path, files: Mapping[str, bytes]) -> None:
         fresh.mkdir()
         for name, data in files.items():
             (fresh / name).write_bytes(data)
-        if directory.exists():
-            shutil.move(directory, old)
         try:
+            if directory.exists():
+                directory.rename(old)
             fresh.rename(directory)
-        except OSError:
-            if old.exists():
-                shutil.move(old, directory)
+        except BaseException:  # also an interruption: the scratch directory goes, so the old bundle must not be in it
+            if old.exists() and not directory.exists():
+                old.rename(directory)
             raise
 
 
