@@ -48,7 +48,7 @@ class SymbolEmbedding(nn.Module):
             kinds = sorted(set(names))
             self.register_buffer(f"index_{part}", torch.tensor([kinds.index(name) for name in names]), persistent=False)
             self.parts.append(nn.Embedding(len(kinds), hidden))
-        self.register_buffer("table", None, persistent=False)
+        self.register_buffer("table", None)
 
     def full_table(self) -> Tensor:
         """Return the summed table [symbols, hidden]."""

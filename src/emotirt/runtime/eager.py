@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
+from google.protobuf.message import DecodeError
 from onnx import numpy_helper
 from torch import nn
 
@@ -43,12 +44,13 @@ class EagerRunner:
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Compute the stage; see ``Runner.run``."""
         check_feeds(self._stage, self.inputs, feeds)
-        arguments = [torch.from_numpy(np.ascontiguousarray(feeds[spec.name])) for spec in self.inputs]
+        arguments = [torch.tensor(feeds[spec.name]) for spec in self.inputs]
         try:
             with torch.no_grad():
                 values = self._module(*arguments)
-        except RuntimeError as exc:
-            raise BackendError(f"stage {self._stage} failed in torch: {exc}") from exc
+        except (RuntimeError, IndexError) as exc:
+            detail = " ".join(str(exc).split())
+            raise BackendError(f"stage {self._stage} failed in torch: {type(exc).__name__}: {detail}") from exc
         tensors = values if isinstance(values, tuple) else (values,)
         return {spec.name: tensor.numpy() for spec, tensor in zip(self.outputs, tensors, strict=True)}
 
@@ -59,21 +61,34 @@ class EagerRunner:
 def runner_from_bundle(bundle: Bundle, stage: str) -> EagerRunner:
     """Rebuild a stage's module from the manifest's model configuration and the weights inside its graph.
 
-    Raises: BackendError: the graph's weights do not fit the configuration. BundleError: the stage's file is bad.
+    Raises:
+        BackendError: the graph's weights do not fit the configuration.
+        BundleError: the stage's file or the manifest's model configuration is bad.
     """
-    model = bundle.manifest.model
-    config = ModelConfig.from_dict({**model, "acoustic": {**model["acoustic"], "symbols": bundle.symbols}})
+    config = _model_config(bundle)
     makers: dict[str, Callable[[], nn.Module]] = {
         REFERENCE_ENCODER: lambda: ReferenceEncoder(config.reference),
         TEXT_ENCODER: lambda: TextEncoder(config.acoustic),
         DECODER: lambda: Decoder(config.acoustic),
         VOCODER: lambda: Generator(config.vocoder).remove_weight_norm(),
     }
-    graph = onnx.load_from_string(bundle.stage_bytes(stage)).graph
+    try:
+        graph = onnx.load_from_string(bundle.stage_bytes(stage)).graph
+    except DecodeError as exc:
+        raise BackendError(f"stage {stage} is not an ONNX graph: {exc}") from exc
     module = makers[stage]()
     _load(module, _weights(graph), stage)
     contract = stage_contract(stage, bundle.manifest.dimensions)
     return EagerRunner(stage, module, contract.inputs, contract.outputs)
+
+
+def _model_config(bundle: Bundle) -> ModelConfig:
+    """Put the symbols back, which the manifest holds only once."""
+    model = bundle.manifest.model
+    acoustic = model.get("acoustic")
+    if isinstance(acoustic, Mapping):
+        model = {**model, "acoustic": {**acoustic, "symbols": bundle.symbols}}
+    return ModelConfig.from_dict(model)
 
 
 def _weights(graph: onnx.GraphProto) -> dict[str, torch.Tensor]:

@@ -37,13 +37,21 @@ class OrtRunner:
             outputs: what the graph gives.
             threads: threads within an operator.
 
-        Raises: BackendUnavailable: onnxruntime is not installed. BackendError: the graph cannot be loaded.
+        Raises: BackendUnavailable: onnxruntime is not installed. BackendError: the graph cannot be loaded or is
+            another one.
         """
         self.inputs = inputs
         self.outputs = outputs
         self._stage = stage
         self._names = [spec.name for spec in outputs]
-        self._session: onnxruntime.InferenceSession | None = _session(stage, graph, threads)
+        session = _session(stage, graph, threads)
+        taken, given = ([item.name for item in side] for side in (session.get_inputs(), session.get_outputs()))
+        if (taken, given) != ([spec.name for spec in inputs], self._names):
+            raise BackendError(
+                f"graph of stage {stage} takes {taken} and gives {given}, "
+                f"expected {[spec.name for spec in inputs]} and {self._names}; rebuild the bundle"
+            )
+        self._session: onnxruntime.InferenceSession | None = session
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Compute the stage; see ``Runner.run``."""
