@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect
 import tempfile
 import warnings
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
@@ -145,19 +146,19 @@ def _unshare(graph: onnx.GraphProto) -> None:
 
 def _name_weights(graph: onnx.GraphProto, module: nn.Module) -> None:
     """Name transposed linear weights and the folded table after their parameters, whatever the exporter called them."""
-    names: dict[bytes, str] = {}
+    names: dict[bytes, list[str]] = defaultdict(list)
     known = {name for name, _ in module.named_parameters()}
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
         array = tensor.detach().numpy()
         if array.ndim == 2:
-            names[_fingerprint(array.T)] = name + TRANSPOSED
+            names[_fingerprint(array.T)].append(name + TRANSPOSED)
         if name not in known:
-            names[_fingerprint(array)] = name
+            names[_fingerprint(array)].append(name)
     renamed = {}
     for item in graph.initializer:
-        better = names.get(_fingerprint(numpy_helper.to_array(item)))
-        if item.name not in known and better is not None:
-            renamed[item.name] = item.name = better
+        candidates = names[_fingerprint(numpy_helper.to_array(item))]
+        if item.name not in known and candidates:
+            renamed[item.name] = item.name = candidates.pop(0)  # each name once, though equal weights look alike
     for node in graph.node:
         for index, name in enumerate(node.input):
             node.input[index] = renamed.get(name, name)

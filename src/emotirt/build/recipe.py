@@ -132,13 +132,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Build from files; returns the exit code."""
+    description = description_from_json(_content(args.description), str(args.description))
     try:
-        description = description_from_json(args.description.read_bytes(), str(args.description))
-        vectors = arrays_from_npz(args.vectors.read_bytes())
-    except (OSError, ValueError) as exc:
-        raise BuildError(f"description or vectors cannot be read: {exc}") from exc
+        vectors = arrays_from_npz(_content(args.vectors))
+    except ValueError as exc:
+        raise BuildError(f"{args.vectors}: {exc}; write it with numpy.savez") from exc
     build_bundle(args.out, load_networks(args.acoustic, args.vocoder), vectors, description, args.commit)
     return 0
+
+
+def _content(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as exc:
+        raise BuildError(f"{path} cannot be read: {exc.strerror or exc}") from exc
 
 
 def _compared(networks: Networks, stage: str, graph: bytes, cases: tuple[ShapeCase, ...]) -> list[Difference]:
