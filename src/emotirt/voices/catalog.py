@@ -50,7 +50,7 @@ class Catalog:
         Returns: its entry and its unit vector, float32 [speaker_dim].
         Raises: UnknownVoice: lists the nearest names.
         """
-        entry = self._voices.get(name.strip().casefold())
+        entry = self._voices.get(_key(name))
         if entry is None:
             names = [voice.name for voice in self.voices]
             raise UnknownVoice(f"no voice {name!r}; {_suggestion(name, names, names)}")
@@ -68,7 +68,7 @@ class Catalog:
         Returns: its entry and its unit vector, float32 [emotion_dim].
         Raises: UnknownEmotion: lists the nearest names.
         """
-        entry = self._emotions.get(name.strip().casefold())
+        entry = self._emotions.get(_key(name))
         if entry is None:
             names = [emotion.name for emotion in self.emotions]
             raise UnknownEmotion(f"no emotion {name!r}; {_suggestion(name, list(self._emotions), names)}")
@@ -89,8 +89,12 @@ class Catalog:
         )
 
 
+def _key(name: str) -> str:
+    return str(name).strip().casefold()  # str(): a caller without types gets the list of names, not an AttributeError
+
+
 def _suggestion(name: str, known: Sequence[str], names: Sequence[str]) -> str:
-    near = get_close_matches(name.strip().casefold(), [item.casefold() for item in known], n=3, cutoff=0.5)
+    near = get_close_matches(_key(name), [item.casefold() for item in known], n=3, cutoff=0.5)
     original = {item.casefold(): item for item in (*known, *names)}
     listed = ", ".join(names[:LISTED_NAMES]) + (
         f" and {len(names) - LISTED_NAMES} more" if len(names) > LISTED_NAMES else ""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 
@@ -79,6 +79,6 @@ def combined_prosody(asked: Prosody, emotion: ProsodyEntry, intensity: float) ->
 
 def _check(what: str, value: float, accepted: tuple[float, float]) -> None:
     low, high = accepted
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    if not is_number or not low <= value <= high:
+    is_number = isinstance(value, Real) and not isinstance(value, bool)
+    if not is_number or not low <= value <= high:  # NaN compares as outside
         raise InvalidRequest(f"{what} {value!r} is not accepted; give a number from {low:g} to {high:g}")
