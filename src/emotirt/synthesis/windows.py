@@ -29,8 +29,8 @@ def windows(frame_count: int, context_frames: int, block_frames: int, first_bloc
     """Cover an utterance with windows whose kept parts join without gap or overlap.
 
     Each kept part has ``context_frames`` on each side, or ends flush with the utterance: beyond its ends the vocoder
-    sees its own zero padding, exactly as when the whole utterance is vocoded at once. A rest shorter than half a block
-    joins the block before it.
+    sees its own zero padding, exactly as when the whole utterance is vocoded at once. A rest shorter than half of the
+    block before it joins that block.
 
     Args:
         frame_count: of the utterance, at least 1.
