@@ -48,7 +48,7 @@ class AcousticConfig:
     """Text encoder and decoder.
 
     Attributes:
-        symbols: phoneme symbols in id order; empty only where ``vocabulary`` is given by an import.
+        symbols: phoneme symbols in id order.
         speaker_dim: length of the speaker vector.
         emotion_dim: length of the emotion (or style) vector.
         n_mels: mel channels of the output.

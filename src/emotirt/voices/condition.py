@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from numbers import Real
+from typing import Any
 
 import numpy as np
 
@@ -77,7 +78,7 @@ def combined_prosody(asked: Prosody, emotion: ProsodyEntry, intensity: float) ->
     )
 
 
-def _check(what: str, value: float, accepted: tuple[float, float]) -> None:
+def _check(what: str, value: Any, accepted: tuple[float, float]) -> None:
     low, high = accepted
     is_number = isinstance(value, Real) and not isinstance(value, bool)
     if not is_number or not low <= value <= high:  # NaN compares as outside

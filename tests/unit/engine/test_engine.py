@@ -23,6 +23,7 @@ from emotirt.errors import (
     UnknownSymbol,
     UnknownVoice,
 )
+from emotirt.synthesis.speech import WHOLE_BLOCK_FRAMES
 from emotirt.types import FloatArray, Prosody
 
 ENGLISH = "The quick brown fox jumps over the lazy dog. Then it sleeps."
@@ -33,6 +34,7 @@ REQUESTS = (
     SpeechRequest("Hi.", emotion="sad", intensity=1.5),
     SpeechRequest("One. Two. Three. Four. Five. Six. Seven. Eight. Nine. Ten."),
     SpeechRequest("Wait [pause:0.3] for it."),
+    SpeechRequest("One, two, three, four, five, six, seven, eight, nine, ten, eleven.", prosody=Prosody(speed=0.25)),
 )
 
 
@@ -94,6 +96,13 @@ def test_threads_and_backends_agree(engine: Engine, tiny_bundle: Path, options: 
             expected, found = engine.say(request).audio.samples, other.say(request).audio.samples
             assert found.shape == expected.shape
             assert np.abs(found - expected).max() <= 1e-4
+            assert other.say(request).audio.samples.tobytes() == found.tobytes()
+
+
+def test_one_of_the_requests_is_longer_than_any_window(engine: Engine) -> None:
+    """So that ``say`` joins windows too, not only the stream."""
+    longest = max(engine.say(request).audio.samples.size for request in REQUESTS)
+    assert longest > 1.5 * WHOLE_BLOCK_FRAMES * engine.bundle.manifest.hop_samples
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=range(len(REQUESTS)))

@@ -50,7 +50,7 @@ def row(inputs: dict[str, Tensor], index: int, tokens: int) -> dict[str, Tensor]
 
 @torch.no_grad()
 def test_text_encoder_rows_equal_singles(model: AcousticModel) -> None:
-    inputs = encoder_inputs()
+    inputs = encoder_inputs(pitch_shift=2.0, pitch_range=0.4, energy=5.0, speed=1.3)
     hidden, durations = model.text_encoder(**inputs)
     for index, length in enumerate(LENGTHS):
         alone_hidden, alone_durations = model.text_encoder(**row(inputs, index, length))

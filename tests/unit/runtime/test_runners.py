@@ -129,8 +129,6 @@ def test_a_missing_library_is_named(
 
 
 def test_an_unknown_stage_is_named(opened_bundle: Bundle, backend: str) -> None:
-    if backend == "torch":
-        pytest.importorskip("torch")
     with pytest.raises(BundleError, match="'prompt_encoder'"):
         open_runner(opened_bundle, "prompt_encoder", backend, threads=1)
 
