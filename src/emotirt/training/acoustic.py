@@ -66,7 +66,8 @@ class AcousticTrainer:
         self.data, self.config, self.model_config = data, config, model
         device = data.device
         self.targets = tuple(
-            torch.from_numpy(part).to(device) for part in (targets.ids, targets.durations, targets.pitch, targets.energy)
+            torch.from_numpy(part).to(device)
+            for part in (targets.ids, targets.durations, targets.pitch, targets.energy)
         )
         self.acoustic = AcousticModel(model.acoustic).to(device)
         self.reference = ReferenceEncoder(model.reference).to(device)
@@ -114,7 +115,9 @@ class AcousticTrainer:
         keys = list(self.references.groups)
         acted = [key for key in keys if key[0].startswith("emodb")] or keys
         half = self.config.extra_references // 2
-        return [keys[rng.integers(len(keys))] for _ in range(half)] + [acted[rng.integers(len(acted))] for _ in range(half)]
+        return [keys[rng.integers(len(keys))] for _ in range(half)] + [
+            acted[rng.integers(len(acted))] for _ in range(half)
+        ]
 
     def losses(self, picked: NDArray[np.int64], rng: np.random.Generator, extra: bool = True) -> dict[str, Tensor]:
         """Compute all losses of one batch of clips."""
@@ -197,7 +200,7 @@ class AcousticTrainer:
         return {key: value / max(1, len(self.test_clips)) for key, value in sums.items()}
 
     def save(self, out: Path) -> None:
-        """Write ``acoustic.pt`` (averaged float16, for build) and ``acoustic_resume.pt`` (live float16, for going on)."""
+        """Write ``acoustic.pt`` (averaged, for build) and ``acoustic_resume.pt`` (live, for going on), both float16."""
         averaged = self.average.half_state()
         part = [
             {key.removeprefix(f"{index}."): value for key, value in averaged.items() if key.startswith(f"{index}.")}
@@ -219,7 +222,9 @@ class AcousticTrainer:
         state = torch.load(path, map_location=self.data.device, weights_only=True)
         if "modules" in state:
             if state["speakers"] != self.speakers or state["emotions"] != self.emotions:
-                raise TrainingError(f"{path} was trained on other speakers or emotions than this pack; do not resume it")
+                raise TrainingError(
+                    f"{path} was trained on other speakers or emotions than this pack; do not resume it"
+                )
             self.modules.load_state_dict({key: value.float() for key, value in state["modules"].items()})
         else:
             load_weights(self.acoustic, state["weights"]["acoustic"], "acoustic model")

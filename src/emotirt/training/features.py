@@ -25,9 +25,7 @@ class LogMel(torch.nn.Module):
     def __init__(self, config: MelConfig) -> None:
         super().__init__()
         self.config = config
-        bank = mel_filterbank(
-            config.sample_rate_hz, config.fft_samples, config.n_mels, config.low_hz, config.high_hz
-        )
+        bank = mel_filterbank(config.sample_rate_hz, config.fft_samples, config.n_mels, config.low_hz, config.high_hz)
         self.register_buffer("bank", torch.from_numpy(np.asarray(bank, dtype=np.float32)))
         self.register_buffer("window", torch.hann_window(config.window_samples))
 
@@ -68,7 +66,9 @@ def layout_of(clips: Sequence[Clip], hop_samples: int) -> Layout:
     )
 
 
-def ranges(starts: NDArray[np.int64], counts: NDArray[np.int64], width: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def ranges(
+    starts: NDArray[np.int64], counts: NDArray[np.int64], width: int, device: torch.device
+) -> tuple[Tensor, Tensor]:
     """Make gather indices.
 
     Returns: int64 [B, width] flat positions (clamped into the row on padding) and float32 mask [B, width].

@@ -126,7 +126,9 @@ class SpellingNetwork(nn.Module):
         return logits
 
 
-def batches(examples: Sequence[Example], chunk_ids: Mapping[Symbols, int], seed: int) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(
+    examples: Sequence[Example], chunk_ids: Mapping[Symbols, int], seed: int
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield (letters, chunks) int64 [B,T]; words of one length share a batch, so nothing is padded."""
     rng = np.random.default_rng(seed)
     by_length: dict[int, list[Example]] = {}

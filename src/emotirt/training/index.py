@@ -59,7 +59,9 @@ def speech_span(samples: FloatArray) -> tuple[int, int, float]:
     """
     step = SAMPLE_RATE_HZ // 100
     count = max(1, len(samples) // step)
-    power = np.square(np.pad(samples, (0, max(0, step - len(samples))))[: count * step].reshape(count, step)).mean(axis=1)
+    power = np.square(np.pad(samples, (0, max(0, step - len(samples))))[: count * step].reshape(count, step)).mean(
+        axis=1
+    )
     level_db = 10.0 * np.log10(power + 1e-10)
     floor, peak = np.percentile(level_db, [3, 95])
     threshold = min(max(peak - TRIM_BELOW_PEAK_DB, floor + TRIM_ABOVE_FLOOR_DB), peak - TRIM_LEAST_DB)

@@ -44,7 +44,11 @@ class Journal:
 
         Raises: TrainingError: a figure is not finite, so that a diverged run stops instead of saving rubbish.
         """
-        line = {"step": step, "elapsed_s": round(self.elapsed_s, 1), **{k: round(float(v), 5) for k, v in figures.items()}}
+        line = {
+            "step": step,
+            "elapsed_s": round(self.elapsed_s, 1),
+            **{k: round(float(v), 5) for k, v in figures.items()},
+        }
         self._stream.write(json.dumps(line) + "\n")
         self._stream.flush()
         logger.info("%s %s", self.name, " ".join(f"{key} {value}" for key, value in line.items()))
@@ -53,7 +57,9 @@ class Journal:
                 self._board.add_scalar(f"{self.name}/{key}", float(value), step)
         bad = sorted(key for key, value in figures.items() if not math.isfinite(float(value)))
         if bad:
-            raise TrainingError(f"{self.name} diverged at step {step}: {bad} not finite; lower the learning rate and resume")
+            raise TrainingError(
+                f"{self.name} diverged at step {step}: {bad} not finite; lower the learning rate and resume"
+            )
 
     def close(self) -> None:
         """Close the files."""

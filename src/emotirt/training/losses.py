@@ -43,7 +43,9 @@ class MultiScaleMelLoss(nn.Module):
     Source: multi-scale mel loss of Kumar et al. 2023 (arXiv 2306.06546), section 3.3, with fewer scales.
     """
 
-    def __init__(self, sample_rate_hz: int, scales: Sequence[tuple[int, int]] = ((512, 40), (1024, 80), (2048, 120))) -> None:
+    def __init__(
+        self, sample_rate_hz: int, scales: Sequence[tuple[int, int]] = ((512, 40), (1024, 80), (2048, 120))
+    ) -> None:
         super().__init__()
         self.scales = tuple(scales)
         for window, mels in self.scales:
@@ -80,5 +82,9 @@ def generator_loss(fake: Sequence[Tensor]) -> Tensor:
 def feature_loss(real: Sequence[Sequence[Tensor]], fake: Sequence[Sequence[Tensor]]) -> Tensor:
     """L1 between discriminator features of real and generated audio, summed over layers."""
     return torch.stack(
-        [(r.detach() - f).abs().float().mean() for rs, fs in zip(real, fake, strict=True) for r, f in zip(rs, fs, strict=True)]
+        [
+            (r.detach() - f).abs().float().mean()
+            for rs, fs in zip(real, fake, strict=True)
+            for r, f in zip(rs, fs, strict=True)
+        ]
     ).sum()

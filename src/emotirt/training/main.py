@@ -1,4 +1,4 @@
-"""Steps of training as commands: pack, materialize, align, acoustic, vocoder; run by ``emotirt train``."""
+"""Steps of training as commands: pack, materialize, align, acoustic, vocoder, describe; run by ``emotirt train``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from emotirt.errors import TrainingError
 from emotirt.models.acoustic import Variances
-from emotirt.models.checkpoint import load_weights, read_checkpoint
+from emotirt.models.checkpoint import build_networks, load_weights, read_checkpoint
 from emotirt.models.config import AcousticConfig, BlockConfig, ModelConfig, ReferenceConfig, VocoderConfig
 from emotirt.text.symbols import DEFAULT_TABLE
 from emotirt.training.acoustic import AcousticTrainer, AcousticTraining, TokenTargets
@@ -59,13 +59,21 @@ def run_pack(args: argparse.Namespace) -> None:
     rows = read_manifest(args.corpus)
     labeller = Labeller()
     analyses = analyse_corpora(
-        args.corpus, rows, args.workers, lambda done: logger.info("measured %d of %d", done, len(rows)) if done % 500 == 0 else None
+        args.corpus,
+        rows,
+        args.workers,
+        lambda done: logger.info("measured %d of %d", done, len(rows)) if done % 500 == 0 else None,
     )
     clips = clips_from_rows(rows, analyses, labeller.symbols)
     write_clips(args.pack, clips)
     np.savez_compressed(args.pack / "f0.npz", f0_hz=np.concatenate([analyses[clip.key].f0_hz for clip in clips]))
     materialize(args.corpus, args.pack, args.workers)
-    logger.info("packed %d clips; %d transcripts could not be read: %s", len(clips), len(labeller.failures), labeller.failures[:3])
+    logger.info(
+        "packed %d clips; %d transcripts could not be read: %s",
+        len(clips),
+        len(labeller.failures),
+        labeller.failures[:3],
+    )
 
 
 def run_materialize(args: argparse.Namespace) -> None:
@@ -77,7 +85,7 @@ def run_align(args: argparse.Namespace) -> None:
     """Learn the alignment and write ``alignment.npz`` beside the clips."""
     data = open_data(args)
     journal = Journal(args.out, "align")
-    trainer = AlignmentTrainer(data, DEFAULT_TABLE, AlignConfig(steps=args.steps, prior_steps=args.steps // 3))
+    trainer = AlignmentTrainer(data, DEFAULT_TABLE, AlignConfig(steps=args.steps))
     trainer.train(lambda step, loss: journal.record(step, {"loss": loss}))
     durations = trainer.durations()
     pitch, energy = token_means(data, data.pitch, durations), token_means(data, data.energy, durations)
@@ -138,11 +146,26 @@ def predict_mels(args: argparse.Namespace, data: DeviceData) -> tuple[Tensor, ND
     return mels, known
 
 
+def run_describe(args: argparse.Namespace) -> None:
+    """Write the default bundle's vectors and description beside the checkpoints, for ``emotirt build``."""
+    from emotirt.training.default_voices import write_default_description
+
+    data = open_data(args)
+    weights = read_checkpoint(args.acoustic or args.out / "acoustic.pt")["weights"]
+    networks = build_networks(model_config(args.tiny))
+    load_weights(networks.acoustic, weights["acoustic"], "acoustic model")
+    load_weights(networks.reference, weights["reference"], "reference encoder")
+    acoustic, reference = networks.acoustic.to(data.device), networks.reference.to(data.device)
+    write_default_description(args.out, data, read_targets(args, data), acoustic, reference)
+
+
 def run_vocoder(args: argparse.Namespace) -> None:
     """Train the vocoder; with ``--acoustic``, fine-tune it on predicted mels."""
     data = open_data(args)
     config = VocoderTraining(
-        max_seconds=args.max_seconds, max_steps=args.steps, cuda_graph=args.cuda_graph,
+        max_seconds=args.max_seconds,
+        max_steps=args.steps,
+        cuda_graph=args.cuda_graph,
         stop_after_s=args.stop_after_seconds,
     )
     if args.learning_rate:
@@ -158,7 +181,8 @@ def run_vocoder(args: argparse.Namespace) -> None:
 
 
 COMMANDS = {
-    "pack": run_pack, "materialize": run_materialize, "align": run_align, "acoustic": run_acoustic, "vocoder": run_vocoder,
+    "pack": run_pack, "materialize": run_materialize, "align": run_align, "acoustic": run_acoustic,
+    "vocoder": run_vocoder, "describe": run_describe,
 }  # fmt: skip
 
 
@@ -171,13 +195,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--max-seconds", type=float, default=480.0, help="wall time of the whole schedule")
-    parser.add_argument("--steps", type=int, default=None, help="stop after so many steps (align: default 1600)")
+    parser.add_argument("--steps", type=int, default=None, help="stop after so many steps (align: default 900)")
     parser.add_argument("--acoustic", type=Path, help="vocoder: acoustic.pt whose mels to fine-tune on")
     parser.add_argument("--learning-rate", type=float, help="vocoder: peak learning rate")
     parser.add_argument("--cuda-graph", action="store_true", help="vocoder: replay the step as a CUDA graph")
     parser.add_argument("--stop-after-seconds", type=float, default=1e9, help="vocoder: stop early, to resume later")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
-    parser.add_argument("--restart-schedule", action="store_true", help="with --resume: a new schedule of --max-seconds")
+    parser.add_argument(
+        "--restart-schedule", action="store_true", help="with --resume: a new schedule of --max-seconds"
+    )
     parser.add_argument("--tiny", action="store_true", help="tiny networks and batches, for a dry run")
 
 
@@ -189,7 +215,7 @@ def run(args: argparse.Namespace) -> None:
     if args.step in ("pack", "materialize") and args.corpus is None:
         raise TrainingError(f"'train {args.step}' needs --corpus, the folder with manifest.tsv")
     if args.steps is None:
-        args.steps = 1600 if args.step == "align" else 1_000_000
+        args.steps = 900 if args.step == "align" else 1_000_000
     torch.backends.cuda.matmul.allow_tf32 = True
     torch.backends.cudnn.allow_tf32 = True
     torch.backends.cudnn.benchmark = args.step == "vocoder"

@@ -36,7 +36,9 @@ class References:
         self.groups = {key: np.array(members) for key, members in groups.items()}
         self.keys = [(clip.speaker, clip.emotion) for clip in clips]
 
-    def draw(self, keys: Sequence[tuple[str, str]], rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def draw(
+        self, keys: Sequence[tuple[str, str]], rng: np.random.Generator
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Draw one reference a key.
 
         Returns: flat frame positions int64 [B, F] (padding repeats the last) and frame counts int64 [B].

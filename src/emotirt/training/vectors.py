@@ -134,7 +134,9 @@ def model_shift(
                 energy = predicted.energy[0][vowels].mean() * ENERGY_SCALE_DB
                 figures.append((float(pitch.mean()), float(pitch.std()), float(energy), float(frames[vowels].mean())))
             (pitch_a, spread_a, energy_a, frames_a), (pitch_n, spread_n, energy_n, frames_n) = figures
-            rows.append((pitch_a - pitch_n, np.log(spread_a / spread_n), energy_a - energy_n, np.log(frames_n / frames_a)))
+            rows.append(
+                (pitch_a - pitch_n, np.log(spread_a / spread_n), energy_a - energy_n, np.log(frames_n / frames_a))
+            )
     pitch_mean, spread_mean, energy_mean, rate_mean = np.mean(rows, axis=0)
     return Shift(float(pitch_mean), float(np.exp(spread_mean)), float(energy_mean), float(np.exp(rate_mean)))
 
