@@ -13,8 +13,8 @@ from emotirt.types import TensorSpec
 if TYPE_CHECKING:
     import onnxruntime
 
-LOG_ERRORS_ONLY = 3
-"""onnxruntime's severity scale: 0 verbose, 1 info, 2 warning, 3 error, 4 fatal."""
+LOG_FATAL_ONLY = 4
+"""onnxruntime's severity scale: 0 verbose, 1 info, 2 warning, 3 error, 4 fatal; errors come as exceptions too."""
 
 
 class OrtRunner:
@@ -81,7 +81,7 @@ def _session(stage: str, graph: bytes, threads: int) -> onnxruntime.InferenceSes
     options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.enable_mem_pattern = False  # shapes change from call to call, so a planned layout is never used again
-    options.log_severity_level = LOG_ERRORS_ONLY
+    options.log_severity_level = LOG_FATAL_ONLY
     with _mapped_errors(f"stage {stage} cannot be loaded"):
         return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
 

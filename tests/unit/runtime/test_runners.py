@@ -77,13 +77,16 @@ def test_wrong_feeds_are_refused(vocoder: Runner) -> None:
     assert vocoder.run(mel(3))["wav"].shape == (1, 768)
 
 
-def test_a_symbol_that_does_not_exist_is_an_error(opened_bundle: Bundle, backend: str) -> None:
+def test_a_symbol_that_does_not_exist_is_an_error(
+    opened_bundle: Bundle, backend: str, capfd: pytest.CaptureFixture[str]
+) -> None:
     runner = open_runner(opened_bundle, TEXT_ENCODER, backend, threads=1)
     unit = np.eye(1, 256, dtype=np.float32)
     controls = dict.fromkeys(("pitch_shift", "pitch_range", "energy", "speed"), np.ones(1, np.float32))
     feeds = {"ids": np.array([[10**6]]), "lengths": np.array([1]), "speaker": unit, "emotion": unit, **controls}
     with pytest.raises(BackendError, match="stage text_encoder failed"):
         runner.run(feeds)
+    assert capfd.readouterr() == ("", "")  # the error is the exception, and nothing beside it
     assert runner.run(feeds | {"ids": np.array([[1]])})["durations"].shape == (1, 1)
 
 
