@@ -25,6 +25,7 @@ from emotirt.bundle.manifest import (
     StageEntry,
     TensorEntry,
     VoiceEntry,
+    first_problem,
 )
 from emotirt.bundle.store import Bundle, arrays_from_npz, file_entry, stage_file_name, write_bundle
 from emotirt.errors import BuildError
@@ -115,8 +116,7 @@ def description_from_json(text: str | bytes, source: str) -> Description:
     try:
         return TypeAdapter(Description).validate_json(text, strict=True, extra="forbid")
     except ValidationError as exc:
-        first = exc.errors(include_url=False)[0]
-        raise BuildError(f"{source}: {'.'.join(map(str, first['loc']))}: {first['msg']}") from exc
+        raise BuildError(f"{source}: {first_problem(exc, Description)}") from exc
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -224,7 +224,7 @@ def manifest_from_json(text: str | bytes, source: str) -> Manifest:
     try:
         manifest = _ADAPTER.validate_json(text)
     except ValidationError as exc:
-        raise ManifestInvalid(f"{source}: {_foreign_version(text) or _first_problem(exc)}") from exc
+        raise ManifestInvalid(f"{source}: {_foreign_version(text) or first_problem(exc)}") from exc
     check_manifest(manifest, source)
     return manifest
 
@@ -344,17 +344,23 @@ def _version_problem(version: int) -> str:
     return f"{version} is not {FORMAT_VERSION}, the one readable here; rebuild the bundle"
 
 
-def _first_problem(error: ValidationError) -> str:
+def first_problem(error: ValidationError, root: type = Manifest) -> str:
+    """Say what is wrong first: the key, the value and what is expected, for an unknown key the nearest one.
+
+    Args:
+        error: from pydantic.
+        root: dataclass that was expected; below it, the keys of a manifest.
+    """
     first = error.errors(include_url=False)[0]
     key = ".".join(str(part) for part in first["loc"]) or "manifest"
     if first["type"] == "unexpected_keyword_argument":
-        return f"{key}: unknown key; {_known_keys(first['loc'])}"
+        return f"{key}: unknown key; {_known_keys(first['loc'], root)}"
     value = repr(first["input"])
     return f"{key}: {first['msg']} (got {value if len(value) <= 60 else value[:60] + '…'})"
 
 
-def _known_keys(place: tuple[str | int, ...]) -> str:
-    schema = next((_SECTIONS[part] for part in reversed(place[:-1]) if part in _SECTIONS), Manifest)
+def _known_keys(place: tuple[str | int, ...], root: type) -> str:
+    schema = next((_SECTIONS[part] for part in reversed(place[:-1]) if part in _SECTIONS), root)
     known = [item.name for item in fields(schema)]
     near = get_close_matches(str(place[-1]), known, n=1)
     return (f"did you mean {near[0]!r}? " if near else "") + f"known: {', '.join(known)}"

@@ -45,6 +45,8 @@ def check_prosody(prosody: Prosody) -> None:
 
     Raises: InvalidRequest: a value is not finite or out of range; names the range.
     """
+    if not isinstance(prosody, Prosody):
+        raise InvalidRequest(f"prosody is {prosody!r}; give a Prosody")
     _check("speed", prosody.speed, SPEED_RANGE)
     _check("pitch shift in semitones", prosody.pitch_shift_semitones, PITCH_SHIFT_RANGE_SEMITONES)
     _check("pitch range", prosody.pitch_range, PITCH_RANGE_RANGE)

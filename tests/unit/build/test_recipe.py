@@ -59,10 +59,10 @@ def test_description_round_trip() -> None:
     [
         ({"licence": 3}, ["licence"]),
         ({"licence": None}, ["licence"]),
-        ({"licens": "MIT"}, ["licens"]),
-        ({"voices": [{"name": "x", "language": "en", "age": 3}]}, ["voices.0.age"]),
+        ({"licens": "MIT"}, ["licens", "did you mean 'licence'?"]),
+        ({"voices": [{"name": "x", "language": "en", "age": 3}]}, ["voices.0.age", "known: name, language"]),
         ({"voices": [{"name": "x"}]}, ["voices.0.language"]),
-        ({"emotions": [{"name": "x", "prosody": {"speed": "fast"}}]}, ["emotions.0.prosody.speed"]),
+        ({"emotions": [{"name": "x", "prosody": {"speed": "fast"}}]}, ["emotions.0.prosody.speed", "'fast'"]),
     ],
 )
 def test_description_errors_are_named(changes: dict[str, object], words: list[str]) -> None:

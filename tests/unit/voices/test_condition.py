@@ -53,6 +53,12 @@ def test_the_ends_are_accepted_and_what_lies_past_them_is_not(name: str) -> None
         assert f"{low:g} to {high:g}" in str(caught.value)
 
 
+@pytest.mark.parametrize("prosody", [None, 1.0, {"speed": 1.0}])
+def test_what_is_no_prosody_is_refused(prosody: object) -> None:
+    with pytest.raises(InvalidRequest, match="give a Prosody"):
+        check_prosody(prosody)  # type: ignore[arg-type]  # wrong on purpose
+
+
 def test_intensity() -> None:
     for value in (*INTENSITY_RANGE, 1):
         check_intensity(value)
