@@ -162,13 +162,16 @@ def write_bundle(directory: Path, manifest: Manifest, files: Mapping[str, bytes]
     Returns: the bundle, opened again and verified.
 
     Raises:
-        ManifestInvalid: the manifest is broken, names other files, or offers what the vectors lack.
+        ManifestInvalid: the manifest is broken, describes other files, or offers what the vectors lack.
         BundleError: the place cannot be written.
     """
     check_manifest(manifest, MANIFEST_FILE)
     named = {entry.file for entry in manifest.files}
     if named != set(files):
         raise ManifestInvalid(f"manifest names {sorted(named)} but the files are {sorted(files)}")
+    for entry in manifest.files:
+        if file_entry(entry.file, files[entry.file]) != entry:
+            raise ManifestInvalid(f"{entry.file} has another hash or length than the manifest says")
     _vectors_from_npz(files[manifest.vectors.file], manifest, manifest.vectors.file)
     try:
         if directory.exists() and not (directory / MANIFEST_FILE).is_file() and any(directory.iterdir()):
@@ -196,9 +199,12 @@ def arrays_from_npz(data: bytes) -> dict[str, FloatArray]:
         if not zipfile.is_zipfile(io.BytesIO(data)):
             raise ValueError("no zip archive")
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            return {key: archive[key] for key in archive.files}
+            arrays = {key: archive[key] for key in archive.files}
+        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            raise ValueError("it holds something else than arrays")
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error) as exc:
         raise ValueError(f"not a readable npz archive ({exc})") from exc
+    return arrays
 
 
 def stage_file_name(stage: str) -> str:

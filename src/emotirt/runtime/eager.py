@@ -27,6 +27,7 @@ TRANSPOSED = ".transposed"
 HALF = ".half"
 """Suffix of an initializer that is stored in float16 and cast to float32 by a node."""
 _TABLE = "embedding.table"
+_TABLE_SHAPED = "embedding.own.weight"
 
 
 class EagerRunner:
@@ -104,9 +105,10 @@ def _weights(graph: onnx.GraphProto) -> dict[str, torch.Tensor]:
 
 def _load(module: nn.Module, weights: dict[str, torch.Tensor], stage: str) -> None:
     own = module.state_dict()
-    if _TABLE in weights:
-        module.get_submodule("embedding").table = weights[_TABLE].float()
-        own = {name: value for name, value in own.items() if not name.startswith("embedding.")}
+    parts = [name for name in own if name.startswith("embedding.")]
+    if parts:  # the graph holds their sum
+        own = {name: value for name, value in own.items() if name not in parts}
+        module.get_submodule("embedding").table = own[_TABLE] = torch.zeros_like(module.get_parameter(_TABLE_SHAPED))
     missing = sorted(name for name in own if name not in weights or weights[name].shape != own[name].shape)
     if missing:
         raise BackendError(f"graph of stage {stage} lacks weights of its model configuration: {missing[:4]}")

@@ -6,6 +6,7 @@ import hashlib
 import io
 import os
 import shutil
+import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -200,6 +201,9 @@ def test_a_failed_write_leaves_the_old_bundle(
 def test_files_and_manifest_must_agree(opened_bundle: Bundle, files: Files, place: Path) -> None:
     with pytest.raises(ManifestInvalid, match="extra"):
         write_bundle(place, opened_bundle.manifest, files | {"extra": b"x"})
+    for other in (files["decoder.onnx"][:-1], files["decoder.onnx"][:-1] + b"x"):
+        with pytest.raises(ManifestInvalid, match=r"decoder\.onnx has another hash or length"):
+            write_bundle(place, opened_bundle.manifest, files | {"decoder.onnx": other})
     del files["decoder.onnx"]
     with pytest.raises(ManifestInvalid, match=r"decoder\.onnx"):
         write_bundle(place, opened_bundle.manifest, files)
@@ -229,6 +233,14 @@ def test_bad_vectors_are_refused_before_anything_is_written(opened_bundle: Bundl
         with pytest.raises(BundleCorrupt, match=r"vectors\.npz: not a readable npz archive"):
             write_bundle(place, *with_vectors(manifest, files, data))
     assert not place.exists()
+
+
+def test_other_members_of_an_archive_are_refused() -> None:
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("voice/ada", b"no array")
+    with pytest.raises(ValueError, match="something else than arrays"):
+        arrays_from_npz(buffer.getvalue())
 
 
 def test_pickles_are_never_loaded() -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 
 from emotirt.bundle.contract import DECODER, STAGES, TEXT_ENCODER, VOCODER
 from emotirt.bundle.store import Bundle, open_bundle, stage_file_name
@@ -159,8 +161,9 @@ def test_a_graph_that_is_none_is_refused(tiny_bundle: Path, tmp_path: Path, back
         open_runner(bundle, VOCODER, backend, threads=1)
 
 
-def test_a_graph_of_another_stage_is_refused(tiny_bundle: Path, tmp_path: Path, backend: str) -> None:
-    graph = (tiny_bundle / stage_file_name(DECODER)).read_bytes()
+@pytest.mark.parametrize("other", [DECODER, TEXT_ENCODER])
+def test_a_graph_of_another_stage_is_refused(tiny_bundle: Path, tmp_path: Path, backend: str, other: str) -> None:
+    graph = (tiny_bundle / stage_file_name(other)).read_bytes()
     bundle = altered(tiny_bundle, tmp_path / "b", VOCODER, graph)
     with pytest.raises(BackendError, match="vocoder"):
         open_runner(bundle, VOCODER, backend, threads=1)
@@ -181,3 +184,12 @@ def test_a_model_configuration_that_does_not_fit_is_named(
     with pytest.raises(error, match=words):
         open_runner(bundle, VOCODER, "torch", threads=1)
     open_runner(bundle, VOCODER, "onnxruntime", threads=1).close()
+
+
+def test_a_table_of_other_symbols_is_refused(tiny_bundle: Path, tmp_path: Path) -> None:
+    model = onnx.load_from_string((tiny_bundle / stage_file_name(TEXT_ENCODER)).read_bytes())
+    table = next(item for item in model.graph.initializer if item.name == "embedding.table.half")
+    table.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(table)[:-1], table.name))
+    bundle = altered(tiny_bundle, tmp_path / "b", TEXT_ENCODER, model.SerializeToString())
+    with pytest.raises(BackendError, match=r"lacks weights .*embedding\.table"):
+        open_runner(bundle, TEXT_ENCODER, "torch", threads=1)

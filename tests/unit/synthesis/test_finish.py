@@ -38,7 +38,7 @@ def test_peaks_bend_below_the_ceiling_in_order(values: list[float]) -> None:
     samples = np.array(sorted(values), np.float32)
     bent = limited(samples)
     assert np.abs(bent).max() <= LIMIT_CEILING
-    assert (np.diff(bent) >= 0).all()
+    assert (np.diff(bent) >= -1e-6).all()  # float32 rounding of tanh
     np.testing.assert_array_equal(bent[np.abs(samples) <= LIMIT_KNEE], samples[np.abs(samples) <= LIMIT_KNEE])
     np.testing.assert_array_equal(limited(-samples), -bent)
 
