@@ -11,14 +11,17 @@ import math
 import re
 from dataclasses import dataclass
 
-from emotirt.errors import InvalidRequest, UnknownSymbol
+from emotirt.errors import InvalidRequest, TextTooLong, UnknownSymbol
+from emotirt.text.normalize import HAN
 from emotirt.text.symbols import BOUNDARY, END, PAD, PUNCTUATION, START, SymbolTable
 
 MAX_PAUSE_S = 10.0
 FIRST_OVERRIDE = 0xF0000
+LAST_OVERRIDE = 0xFFFFD
 _RESERVED = re.compile("[\U000f0000-\U000ffffd]")
+_HANZI = re.compile(f"[{HAN}]")
 _PAUSE = re.compile(r"\[pause:([^\[\]]*)\]", re.IGNORECASE)
-_OVERRIDE = re.compile(r"\[\[([A-Za-z0-9#\s]+)\]\]")
+_OVERRIDE = re.compile(r"\[\[([A-Za-z0-9#\s]+)\]\]|[\U000f0000-\U000ffffd]")
 _PHONEME_SHAPE = re.compile(r"[A-Z]{1,3}[0-9]?|[a-z]{1,4}[0-9]")
 _NOT_PHONEMES = frozenset({PAD, START, END, BOUNDARY, *PUNCTUATION})
 
@@ -29,7 +32,7 @@ class Override:
 
     Attributes:
         source: as written, brackets included.
-        symbols: the phonemes.
+        symbols: the phonemes; none for a private-use character of the caller's own.
     """
 
     source: str
@@ -56,10 +59,12 @@ class ControlledText:
     Attributes:
         passages: in order; the last one's pause is 0 unless the text ends in a pause.
         overrides: override i stands in the passages as the character U+F0000 + i.
+        has_hanzi: whether there is Chinese anywhere in the text.
     """
 
     passages: tuple[Passage, ...]
     overrides: tuple[Override, ...]
+    has_hanzi: bool = False
 
     def plain_text(self, text: str) -> str:
         """Put the source of overrides back into a piece of a passage."""
@@ -76,24 +81,28 @@ def controls_from_text(text: str, table: SymbolTable) -> ControlledText:
     Args:
         text: the caller's text.
         table: which phonemes there are.
+
     Raises:
         InvalidRequest: a pause that is not a number of seconds from 0 to 10.
+        TextTooLong: more than 65,534 overrides.
         UnknownSymbol: brackets with phonemes of which one is not in the table.
     """
     overrides: list[Override] = []
 
     def mask(match: re.Match[str]) -> str:
-        symbols = _phonemes(match.group(1), table)
-        if not symbols:
-            return match.group()
-        overrides.append(Override(match.group(), symbols))
+        symbols = _phonemes(match[1], table) if match[1] else ()
+        if match[1] and not symbols:
+            return match[0]
+        if FIRST_OVERRIDE + len(overrides) > LAST_OVERRIDE:
+            raise TextTooLong(f"text has more than {len(overrides)} [[phonemes]]; send it in parts")
+        overrides.append(Override(match[0], symbols))
         return chr(FIRST_OVERRIDE + len(overrides) - 1)
 
-    masked = _OVERRIDE.sub(mask, _RESERVED.sub("\ufffd", text))
+    masked = _OVERRIDE.sub(mask, text)
     parts = _PAUSE.split(masked)
     pauses = [*(pause_from_text(part) for part in parts[1::2]), 0.0]
     passages = tuple(Passage(part, pause) for part, pause in zip(parts[::2], pauses, strict=True))
-    return ControlledText(passages, tuple(overrides))
+    return ControlledText(passages, tuple(overrides), _HANZI.search(text) is not None)
 
 
 def pause_from_text(text: str) -> float:
@@ -107,7 +116,9 @@ def pause_from_text(text: str) -> float:
     except ValueError:
         seconds = math.nan
     if not 0.0 <= seconds <= MAX_PAUSE_S:
-        raise InvalidRequest(f"[pause:{text}] is not a pause; give seconds from 0 to {MAX_PAUSE_S:g}, as in [pause:0.5]")
+        raise InvalidRequest(
+            f"[pause:{text}] is not a pause; give seconds from 0 to {MAX_PAUSE_S:g}, as in [pause:0.5]"
+        )
     return seconds
 
 

@@ -8,14 +8,26 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
+from emotirt.text.g2p import read_unlisted
 from emotirt.text.heteronyms import contextual
 from emotirt.text.lexicon import default_lexicon
 from emotirt.text.phonemes import Pronunciation
 
-_TOKEN = re.compile(r"[A-Za-z']+")
+_TOKEN = re.compile(r"[A-Za-z']+(?:(?<=\b[Rr]e)-(?=[A-Za-z]))?")
+_VOWEL_LETTER = re.compile("[aeiouy]")
 _CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+")
 _ELISIONS = frozenset({"'em", "'til", "'tis", "'twas", "'cause", "'bout", "'kay"})
 _SPELLED = frozenset({"US", "IT", "AI", "UK", "EU", "UN", "ID", "PM", "AM", "OS", "IP", "TV", "PC", "UI", "CEO", "ET"})
+_SPELLED_EVEN_IN_CAPITALS = _SPELLED - {"US", "IT", "ID", "AM", "ET", "UN"}
+_LONGEST_INITIALS = 4
+_WRITTEN_OUT = {
+    "cuda": "K UW1 D AH0", "covid": "K OW1 V IH0 D", "emoji": "IH0 M OW1 JH IY0", "gif": "G IH1 F",
+    "vlog": "V L AO1 G", "ios": "AY2 OW2 EH1 S", "tiktok": "T IH1 K T AA2 K", "openai": "OW2 P AH0 N EY2 AY1",
+    "wechat": "W IY1 CH AE2 T", "chatgpt": "CH AE2 T JH IY2 P IY2 T IY1", "brr": "B ER1", "grr": "G ER1",
+    "psst": "P S T", "pfft": "F T", "zzz": "Z",
+}  # fmt: skip
+"""Words too new for the lexicon, and interjections."""
+_PREFIXES = {"re": ("R", "IY0")}
 _VOICELESS = frozenset({"P", "T", "K", "F", "TH"})
 _SIBILANTS = frozenset({"S", "Z", "SH", "ZH", "CH", "JH"})
 _CLITICS = {
@@ -34,13 +46,14 @@ def english_words(text: str) -> list[Pronunciation]:
 
     Args:
         text: Latin letters, apostrophes, hyphens and spaces; anything else separates words.
-    Returns: one pronunciation per spoken word, in order; hyphenated and camel-case words the lexicon lacks are split.
+    Returns: one pronunciation per spoken word, in order; words with a hyphen, and camel-case words that the lexicon
+        lacks, come as several.
     """
     tokens = _TOKEN.findall(text.replace("\u2019", "'"))
     shouted = sum(len(token) > 1 for token in tokens) >= 2 and not any(c.islower() for c in text)
     words: list[tuple[str, tuple[str, ...]]] = []
     for token in tokens:
-        words.extend(_read_token(token.lower() if shouted and len(token) > 1 else token))
+        words.extend(_read_token(_lowered(token) if shouted else token))
     spoken = [word.lower() for word, _ in words]
     return [
         Pronunciation(word, contextual(spoken, index) or symbols)
@@ -49,21 +62,31 @@ def english_words(text: str) -> list[Pronunciation]:
     ]
 
 
+def _lowered(token: str) -> str:
+    """Read a word of a text in capitals as a word, unless it is short and no word that we know."""
+    if len(token) == 1 or token in _SPELLED_EVEN_IN_CAPITALS:
+        return token
+    return token.lower() if len(token) > _LONGEST_INITIALS or known(token.lower()) else token
+
+
 @lru_cache(maxsize=16384)
 def _read_token(token: str) -> tuple[tuple[str, tuple[str, ...]], ...]:
     """Read one token; several words when it has to be split."""
     if token.lower() not in _ELISIONS:
         token = token.lstrip("'")
-    bare = token.rstrip("'")
+    bare = token.rstrip("'-")
     if not bare:
         return ()
-    found = _acronym(bare) or default_lexicon().get(token.lower()) or known(bare.lower())
+    if token.endswith("-"):
+        return ((bare, _PREFIXES[bare.lower()]),)
+    found = _acronym(bare) or known(token.lower()) or known(bare.lower())
     if found:
         return ((bare, found),)
     parts = _CAMEL.findall(bare)
     if len(parts) > 1 and "'" not in bare and not _is_plural_acronym(bare):
         return tuple(item for part in parts for item in _read_token(part))
-    return ((bare, spelled(bare) if bare.isupper() else unknown(bare.lower())),)
+    are_initials = bare.isupper() and len(bare) <= _LONGEST_INITIALS
+    return ((bare, spelled(bare) if are_initials else unknown(bare.lower())),)
 
 
 def _is_plural_acronym(word: str) -> bool:
@@ -91,15 +114,17 @@ def spelled(word: str) -> tuple[str, ...]:
 
 def known(word: str) -> tuple[str, ...] | None:
     """Look up a lower-case word, then its stem if it is an inflection or contraction of a listed word."""
-    lexicon = default_lexicon()
-    return lexicon.get(word) or _contraction(word) or _inflection(word)
+    written = _WRITTEN_OUT.get(word)
+    if written:
+        return tuple(written.split())
+    return default_lexicon().get(word) or _contraction(word) or _inflection(word)
 
 
 def unknown(word: str) -> tuple[str, ...]:
-    """Read a lower-case word that the lexicon lacks."""
+    """Read a lower-case word that the lexicon lacks; one without a vowel letter is spelled."""
     if "'" in word:
         return tuple(symbol for part in word.split("'") if part for symbol in known(part) or unknown(part))
-    return spelled(word)
+    return read_unlisted(word) if _VOWEL_LETTER.search(word) else spelled(word)
 
 
 def _contraction(word: str) -> tuple[str, ...] | None:

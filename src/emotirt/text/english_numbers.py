@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 _ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen"
-).split()
-_TENS = "_ _ twenty thirty forty fifty sixty seventy eighty ninety".split()
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)  # fmt: skip
+_TENS = ("", "", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 _SCALES = (
     (10**15, "quadrillion"), (10**12, "trillion"), (10**9, "billion"), (10**6, "million"), (1000, "thousand"),
     (100, "hundred"),
@@ -38,11 +38,8 @@ def cardinal(number: int) -> str:
 def ordinal(number: int) -> str:
     """Write an integer as an ordinal in words."""
     head, _, last = cardinal(number).rpartition(" ")
-    if last in _ORDINALS:
-        last = _ORDINALS[last]
-    else:
-        last = last[:-1] + "ieth" if last.endswith("y") else last + "th"
-    return f"{head} {last}".lstrip()
+    regular = last[:-1] + "ieth" if last.endswith("y") else last + "th"
+    return f"{head} {_ORDINALS.get(last, regular)}".lstrip()
 
 
 def digits(text: str) -> str:
@@ -60,10 +57,17 @@ def year(number: int) -> str:
     return cardinal(century) + (" oh " if rest < 10 else " ") + cardinal(rest)
 
 
+def plural(words: str) -> str:
+    """Put number words into the plural: nineteen eighties, sixes."""
+    head, _, last = words.rpartition(" ")
+    return (
+        f"{head} {last[:-1] + 'ies' if last.endswith('y') else last + ('es' if last.endswith('x') else 's')}".lstrip()
+    )
+
+
 def decade(number: int) -> str:
     """Write a decade such as 1980 or 90 in the plural: nineteen eighties."""
-    head, _, last = (year(number) if number >= 1000 else cardinal(number)).rpartition(" ")
-    return f"{head} {last[:-1] + 'ies' if last.endswith('y') else last + 's'}".lstrip()
+    return plural(year(number) if number >= 1000 else cardinal(number))
 
 
 def pairs(text: str) -> str:

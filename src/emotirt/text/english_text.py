@@ -11,8 +11,9 @@ from collections.abc import Callable
 from emotirt.text import english_numbers as en
 
 _MONTHS = (
-    "January February March April May June July August September October November December".split()
-)
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
 _MONTH_OF = {name[:3].lower(): name for name in _MONTHS}
 _UNITS = {
     "km/h": "kilometers per hour", "kmh": "kilometers per hour", "kph": "kilometers per hour", "mph": "miles per hour",
@@ -25,10 +26,13 @@ _UNITS = {
     "sec": "seconds", "secs": "seconds", "s": "seconds", "kW": "kilowatts", "W": "watts", "kV": "kilovolts",
     "V": "volts", "dB": "decibels", "px": "pixels", "°C": "degrees Celsius", "°F": "degrees Fahrenheit",
     "℃": "degrees Celsius", "℉": "degrees Fahrenheit", "°": "degrees", "%": "percent", "‰": "per mille",
-    "x": "times", "k": "thousand",
+    "x": "times", "k": "thousand", "m²": "square meters", "km²": "square kilometers", "cm²": "square centimeters",
+    "m³": "cubic meters", "cm³": "cubic centimeters", "USD": "US dollars", "EUR": "euros", "GBP": "pounds",
+    "RMB": "yuan", "CNY": "yuan", "JPY": "yen",
 }  # fmt: skip
-_INVARIABLE = frozenset({"hertz", "percent", "per mille", "times", "thousand"})
+_INVARIABLE = frozenset({"hertz", "percent", "per mille", "times", "thousand", "yuan", "yen"})
 _CURRENCIES = {"$": ("dollar", "cent"), "£": ("pound", "penny"), "€": ("euro", "cent"), "¥": ("yuan", "")}
+_COUNTRIES = {"US": "US ", "A": "Australian ", "C": "Canadian ", "HK": "Hong Kong ", "NZ": "New Zealand ", "": ""}
 _SCALES = {"k": "thousand", "K": "thousand", "m": "million", "M": "million", "bn": "billion", "B": "billion"}
 _TITLES = {
     "Mr": "Mister", "Mrs": "Missus", "Ms": "Miz", "Dr": "Doctor", "Prof": "Professor", "St": "Saint", "Jr": "Junior",
@@ -51,46 +55,62 @@ _SYMBOLS = {
     "°": " degrees ", "_": " ", "/": " ", "\\": " ", "|": " ", "*": " ", "^": " ", "<": " less than ",
     ">": " greater than ", "≈": " about ", "±": " plus or minus ", "≤": " at most ", "≥": " at least ", "$": " dollar ",
     "£": " pound ", "€": " euro ", "¥": " yuan ", "©": " copyright ", "®": " ", "™": " ", "№": " number ",
-    "\u2212": " minus ", "\u2044": " over ", "√": " root ", "∞": " infinity ", "π": " pi ", "#": " ",
+    "\u2212": " minus ", "\u2044": " over ", "²": " squared ", "³": " cubed ", "√": " root ", "∞": " infinity ",
+    "π": " pi ", "#": " ",
 }  # fmt: skip
 _NUM = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sept?|Oct|Nov|Dec)(?:uary|ruary|ch|il|e|y|ust|ember|tember|ober)?"
 _DOMAIN = r"com|org|net|io|ai|cn|edu|gov|uk|de|dev|app|info|co|me|tv"
+_MONEY_PARTS = re.compile(r"([A-Z]*)([$£€¥])\s?([\d,.]*\d)(?:\s?[-–]\s?[$£€¥]?([\d,.]*\d))?\s?([A-Za-z]*)")
 _UNIT = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
+_ROMAN_NUMERAL = re.compile(
+    r"\b(?:Chapter|Part|Act|Volume|Section|War|Phase)\s[IVXLC]+\b"
+    r"|\b(?:King|Queen|Pope|Louis|Henry|Charles|Edward|George|James|William|Elizabeth|Richard)\s(?:[IVX]{2,}|V|X)\b"
+)
 _ALTERNATIVES = {
     "address": rf"(?:https?://|www\.)[^\s\u3000-\u9fff]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
     rf"|\b[A-Za-z0-9][\w-]*(?:\.[\w-]+)*\.(?:{_DOMAIN})\b(?:/[^\s\u3000-\u9fff]*)?",
     "iso_date": r"\b\d{4}-\d{1,2}-\d{1,2}\b",
-    "slash_date": r"\b\d{1,2}/\d{1,2}/(?:\d{4}|\d{2})\b",
+    "slash_date": r"\b\d{4}/\d{1,2}/\d{1,2}\b|\b\d{1,2}/\d{1,2}/(?:\d{4}|\d{2})\b",
     "month_day": rf"\b{_MONTH}\b\.?\s+\d{{1,2}}(?:st|nd|rd|th)?\b(?![:,.]\d)(?:,?\s+\d{{4}}\b)?",
     "day_month": rf"\b\d{{1,2}}(?:st|nd|rd|th)?\s+(?:of\s+)?{_MONTH}\b",
+    "times": r"(?<=[\dmM])\s?[-–]\s?(?=\d{1,2}(?::\d\d|\s?[ap]\.?m\b|\s?[AP]\.?M\b))",
+    "dialled": r"(?<=\b[Cc]all )\d{3,5}\b(?![-.,]\d)|(?<=\b[Dd]ial )\d{3,5}\b(?![-.,]\d)",
     "clock": r"\b\d{1,2}:\d{2}(?::\d{2})?(?:\s?[AaPp]\.?[Mm]\b\.?)?(?!\d)",
     "hour": r"\b\d{1,2}\s?(?:[ap]\.?m\b\.?|[AP]\.?M\b\.?)",
     "phone": r"(?<![\w.])(?:\+\d{1,3}[ -]?)?(?:\(\d{3}\)\s?|\d{3}[-. ])?\d{3}[-.]\d{4}\b"
     r"|(?<![\w.-])\d+(?:-\d+){2,}\b|(?<![\w.])\+\d[\d -]{7,20}\d\b|(?<![\w.,$£€¥-])\d{10,11}\b(?![.,]\d)",
     "version": r"\b[vV]?\d+(?:\.\d+){2,}\b|\b[vV]\d+(?:\.\d+)?\b",
-    "money": rf"[$£€¥]\s?(?:{_NUM})(?:\s?(?:million|billion|trillion|thousand|bn|[kKmMB])\b)?",
+    "money": rf"(?:\b(?:US|HK|NZ|[AC])(?=\$))?[$£€¥]\s?(?:{_NUM})(?:\s?[-–]\s?[$£€¥]?(?:{_NUM}))?"
+    r"(?:\s?(?:million|billion|trillion|thousand|bn|[kKmMB])\b)?",
     "decade": r"\b(?:1[1-9]|20)\d0'?s\b|(?<=the )[2-9]0'?s\b|(?<=['\u2019])[2-9]0s\b|(?<=(?:mid|ate|rly)[ -])[2-9]0s\b",
     "nth": r"\b\d[\d,]*(?:st|nd|rd|th)\b",
-    "range": r"(?<![\w.-])\d+(?:\.\d+)?\s?[-–]\s?\d+(?:\.\d+)?(?![\w-]|\.\d)(?:\s?%)?",
+    "range": r"(?<![\w.-])\d+(?:\.\d+)?%?\s?[-–~]\s?\d+(?:\.\d+)?(?![\w-]|\.\d)(?:\s?%)?",
     "score": r"(?<![\w:])\d:\d(?![\w:])",
+    "feet": r"(?<![\w.])\d+\s?(?:'|ft\.?)\s?\d{1,2}(?:\s?in\b|\")?(?![\w.]\d)",
     "mixed": r"(?<![\w./])(?:\d{1,3}\s)?\d{1,3}[/\u2044]\d{1,3}(?![\w/])",
     "measure": rf"(?<![\w.])[-\u2212]?(?:{_NUM})\s?(?:{_UNIT})(?![A-Za-z\d])",
-    "product": r"(?<=\d)\s?[x×]\s?(?=\d)",
+    "product": r"(?<=\d)\s?[x×*]\s?(?=\d)",
     "minus": r"(?<=\d)\s[-\u2212]\s(?=\d)",
     "signed": rf"(?<![\w.)-])[-\u2212](?:{_NUM})",
     "hash": r"\#(?=\d)|\bNos?\.\s?(?=\d)",
     "about": r"~(?=\d)",
-    "model": r"(?<=[A-Za-z])-?\d+(?!\d|[.,]\d)|(?<![\w.,])\d+(?=[A-Za-z])",
+    "formula": r"\b(?:CO|NO|SO)[23]\b",
+    "model": r"(?<=[A-Za-z])-?\d+(?:s\b)?(?!\d|[.,]\d)|(?<![\w.,])\d+(?=[A-Za-z])",
     "plain": rf"{_NUM}|(?<![\w.])\.\d+",
     "language": r"\bC\+\+|\b[CF]\#",
-    "roman": r"\b(?:Chapter|Part|Act|Volume|Section|War|Phase)\s[IVXLC]+\b"
-    r"|\b(?:King|Queen|Pope|Louis|Henry|Charles|Edward|George|James|William|Elizabeth|Richard)\s(?:[IVX]{2,}|V|X)\b",
+    "roman": _ROMAN_NUMERAL.pattern,
     "abbreviation": rf"\b(?:{'|'.join(sorted(map(re.escape, _ABBREVIATIONS), key=len, reverse=True))})\.",
+    "short": r"\bw/o\b|\bw/(?=\s|[a-z])",
     "initials": r"\b(?:[A-Za-z]\.){2,}(?:[A-Za-z]\b)?|\b[A-Z]\.(?=\s?[A-Z])",
     "symbol": f"[{re.escape(''.join(_SYMBOLS))}]",
 }
 _PATTERN = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _ALTERNATIVES.items()))
+
+
+def has_roman_numeral(text: str) -> bool:
+    """Whether a text without other notation has a Roman numeral to write out."""
+    return _ROMAN_NUMERAL.search(text) is not None
 
 
 def english_text(text: str) -> str:
@@ -123,7 +143,8 @@ def _iso_date(match: re.Match[str]) -> str:
 
 
 def _slash_date(match: re.Match[str]) -> str:
-    month, day, year = match.group().split("/")
+    first, second, third = match.group().split("/")
+    year, month, day = (first, second, third) if len(first) == 4 else (third, first, second)
     return _date(year, int(month), int(day))
 
 
@@ -175,14 +196,17 @@ def _small(text: str) -> str:
 
 
 def _money(match: re.Match[str]) -> str:
-    one, cent = _CURRENCIES[match.group()[0]]
+    country, sign, first, second, scale = _MONEY_PARTS.findall(match.group())[0]
+    one, cent = _CURRENCIES[sign]
+    one = _COUNTRIES[country] + one
     many = one if one == "yuan" else one + "s"
-    amount, scale = re.findall(r"([\d,.]*\d)\s?([A-Za-z]*)", match.group())[0]
-    whole, _, fraction = amount.replace(",", "").partition(".")
+    if second:
+        return " ".join([en.number(first), "to", en.number(second), _SCALES.get(scale, scale), many])
+    whole, _, fraction = first.replace(",", "").partition(".")
     if scale:
-        return f"{en.number(amount)} {_SCALES.get(scale, scale)} {many}"
+        return f"{en.number(first)} {_SCALES.get(scale, scale)} {many}"
     if len(fraction) != 2 or not cent:
-        return f"{en.number(amount)} {one if amount == '1' else many}"
+        return f"{en.number(first)} {one if first == '1' else many}"
     cents = f"{en.cardinal(int(fraction))} {cent if fraction == '01' else 'pence' if cent == 'penny' else cent + 's'}"
     if int(whole) == 0:
         return cents
@@ -200,14 +224,29 @@ def _nth(match: re.Match[str]) -> str:
 
 def _integer(text: str) -> str:
     """A bare numeral: years of four digits are read as years."""
-    if len(text) == 4 and "1100" <= text <= "2099":
+    if len(text) == 4 and text.isdigit() and "1100" <= text <= "2099":
         return en.year(int(text))
     return en.number(text)
 
 
 def _range(match: re.Match[str]) -> str:
-    numbers = re.findall(r"\d+(?:\.\d+)?", match.group())
-    return " to ".join(map(_integer, numbers)) + (" percent" if match.group().endswith("%") else "")
+    low, high = re.findall(r"\d+(?:\.\d+)?", match.group())
+    word = "to"
+    if " " in match.group() and "=" in match.string[match.end() :]:
+        word = "minus"
+    elif " " in match.group() and float(low) > float(high):
+        word = "—"
+    return f"{_integer(low)} {word} {_integer(high)}" + (" percent" if match.group().endswith("%") else "")
+
+
+def _feet(match: re.Match[str]) -> str:
+    feet, inches = (int(part) for part in re.findall(r"\d+", match.group()))
+    return f"{en.cardinal(feet)} foot {en.cardinal(inches)}"
+
+
+def _model(match: re.Match[str]) -> str:
+    number = match.group().strip("-s")
+    return en.plural(en.pairs(number)) if match.group().endswith("s") else en.pairs(number)
 
 
 def _mixed(match: re.Match[str]) -> str:
@@ -225,7 +264,7 @@ def _measure(match: re.Match[str]) -> str:
     name = _UNITS[unit]
     if numeral == "1" and name not in _INVARIABLE:
         head, _, rest = name.partition(" ")
-        name = ("foot" if head == "feet" else head[:-1] if head.endswith("s") else head) + (" " + rest if rest else "")
+        name = ("foot" if head == "feet" else head.removesuffix("s")) + (" " + rest if rest else "")
     return f"{en.number(numeral)} {name}"
 
 
@@ -256,7 +295,11 @@ _HANDLERS: dict[str, Callable[[re.Match[str]], str]] = {
     "signed": lambda match: en.number(match.group()),
     "hash": lambda _: "number",
     "about": lambda _: "about",
-    "model": lambda match: en.pairs(match.group().lstrip("-")),
+    "feet": _feet, "model": _model,
+    "times": lambda _: "to",
+    "dialled": lambda match: en.digits(match.group()),
+    "formula": lambda match: f"{' '.join(match.group()[:-1])} {en.digits(match.group()[-1])}",
+    "short": lambda match: "without" if match.group().endswith("o") else "with",
     "plain": lambda match: _integer(match.group()),
     "language": lambda match: match.group()[0] + (" plus plus" if match.group().endswith("+") else " sharp"),
     "initials": lambda match: match.group().replace(".", " ").upper(),

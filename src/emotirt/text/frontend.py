@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from emotirt.errors import EmptyText, TextTooLong
-from emotirt.text.control import ControlledText, Passage, controls_from_text
+from emotirt.errors import EmptyText, InvalidRequest, TextTooLong
+from emotirt.text.control import MAX_PAUSE_S, ControlledText, Passage, controls_from_text
 from emotirt.text.normalize import normalize
 from emotirt.text.phonemes import Pronunciation
 from emotirt.text.sequence import Item, Mark, items_from_text, symbols_from_items, token_count
@@ -46,9 +46,6 @@ class _Piece:
     def is_silent(self) -> bool:
         return all(isinstance(item, Mark) for item in self.items)
 
-    def joined(self, other: _Piece) -> _Piece:
-        return _Piece(self.text + other.text, self.items + other.items)
-
 
 _DEFAULT_LIMITS = FrontendLimits()
 
@@ -70,11 +67,13 @@ class Frontend:
         """Read a text of any length.
 
         Every sentence becomes an utterance; one that exceeds the token limit is divided at clauses, then at spaces. The
-        texts of the utterances join to ``text`` but for pause marks and anything unspeakable before the first word.
+        texts of the utterances join to ``text`` but for pause marks, and for stretches between pauses in which nothing
+        can be spoken. Pauses in a row add up; one before the first word is left out.
 
         Args:
             text: English, Chinese or both, with inline controls (``text/control.py``).
         Returns: at least one utterance, each of at most ``max_tokens`` tokens.
+
         Raises:
             EmptyText: nothing in it can be spoken.
             TextTooLong: more than ``max_characters`` characters.
@@ -86,8 +85,7 @@ class Frontend:
         for passage in controlled.passages:
             utterances.extend(self._passage_utterances(passage, controlled))
             if passage.pause_after_s and utterances:
-                last = utterances[-1]
-                utterances[-1] = replace(last, pause_after_s=last.pause_after_s + passage.pause_after_s)
+                utterances[-1] = _with_pause(utterances[-1], passage.pause_after_s)
         if not utterances:
             raise self._empty(text)
         return utterances
@@ -121,16 +119,20 @@ class Frontend:
 
     def _passage_utterances(self, passage: Passage, controlled: ControlledText) -> list[Utterance]:
         spoken: list[_Piece] = []
+        before = ""
         for sentence in split_sentences(passage.text):
             for piece in self._fitting(sentence, controlled):
                 if spoken and piece.is_silent:
                     spoken[-1] = _Piece(spoken[-1].text + piece.text, spoken[-1].items)
-                elif not piece.is_silent:
-                    spoken.append(piece)
+                elif piece.is_silent:
+                    before += piece.text
+                else:
+                    spoken.append(_Piece(before + piece.text, piece.items))
+                    before = ""
         return [self._utterance(piece, controlled) for piece in spoken]
 
     def _items(self, text: str, controlled: ControlledText) -> list[Item]:
-        items = items_from_text(normalize(text), [override.symbols for override in controlled.overrides])
+        items = items_from_text(normalize(text, controlled.has_hanzi), controlled.overrides)
         most = self._limits.max_tokens - EDGE_TOKENS
         return [part for item in items for part in _sliced(item, most)]
 
@@ -145,20 +147,25 @@ class Frontend:
         parts = split_clauses(text)
         if len(parts) == 1:
             parts = split_half(text)
-        return list(self._packed([piece for part in parts for piece in self._fitting(part, controlled)]))
+        return list(self._packed(piece for part in parts for piece in self._fitting(part, controlled)))
 
-    def _packed(self, pieces: list[_Piece]) -> Iterator[_Piece]:
-        current: _Piece | None = None
+    def _packed(self, pieces: Iterable[_Piece]) -> Iterator[_Piece]:
+        """Join neighbours as long as they fit."""
+        texts: list[str] = []
+        items: list[Item] = []
+        tokens = EDGE_TOKENS
         for piece in pieces:
-            if current is None:
-                current = piece
-            elif token_count((joined := current.joined(piece)).items) <= self._limits.max_tokens:
-                current = joined
-            else:
-                yield current
-                current = piece
-        if current is not None:
-            yield current
+            added = token_count(piece.items) - EDGE_TOKENS
+            added += added > 0 and tokens > EDGE_TOKENS  # the boundary between two words
+            if tokens + added > self._limits.max_tokens:
+                yield _Piece("".join(texts), tuple(items))
+                texts, items, tokens = [], [], EDGE_TOKENS
+                added = token_count(piece.items) - EDGE_TOKENS
+            texts.append(piece.text)
+            items.extend(piece.items)
+            tokens += added
+        if texts:
+            yield _Piece("".join(texts), tuple(items))
 
     def _utterance(self, piece: _Piece, controlled: ControlledText) -> Utterance:
         symbols, words = symbols_from_items(piece.items)
@@ -168,6 +175,15 @@ class Frontend:
             ids=self._table.ids_from_symbols(symbols),
             words=words,
         )
+
+
+def _with_pause(utterance: Utterance, pause_s: float) -> Utterance:
+    total_s = utterance.pause_after_s + pause_s
+    if total_s > MAX_PAUSE_S:
+        raise InvalidRequest(
+            f"pauses in a row add up to {total_s:g} s; at most {MAX_PAUSE_S:g} s may lie between words"
+        )
+    return replace(utterance, pause_after_s=total_s)
 
 
 def _sliced(item: Item, most: int) -> list[Item]:

@@ -82,7 +82,9 @@ class SpellingModel:
             state = gru_step(projection + from_chunk[previous], state @ recurrent + bias, state)
             logits = state @ w_out + b_out
             peak = logits.max(axis=1, keepdims=True)
-            totals = (scores[:, None] + logits - peak - np.log(np.exp(logits - peak).sum(axis=1, keepdims=True))).ravel()
+            totals = (
+                scores[:, None] + logits - peak - np.log(np.exp(logits - peak).sum(axis=1, keepdims=True))
+            ).ravel()
             best = np.argpartition(-totals, BEAM)[:BEAM]
             origin, previous = np.divmod(best, len(self._chunks))
             paths = [[*paths[parent], int(chunk)] for parent, chunk in zip(origin, previous, strict=True)]
@@ -121,7 +123,7 @@ def with_primary_stress(phones: list[str]) -> tuple[str, ...]:
 @lru_cache(maxsize=1)
 def default_model() -> SpellingModel:
     """Open the packaged model once."""
-    return SpellingModel(files("emotirt.text").joinpath("data", MODEL_FILE).read_bytes())
+    return SpellingModel((files("emotirt.text") / "data" / MODEL_FILE).read_bytes())
 
 
 @lru_cache(maxsize=8192)

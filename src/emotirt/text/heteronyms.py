@@ -79,22 +79,28 @@ _FIXED = {
     "invalid": "IH0 N V AE1 L AH0 D", "minute": "M IH1 N AH0 T", "row": "R OW1", "sow": "S OW1", "wound": "W UW1 N D",
     "was": "W AH0 Z", "polish": "P AA1 L IH0 SH", "does": "D AH1 Z", "number": "N AH1 M B ER0", "sewer": "S UW1 ER0",
 }  # fmt: skip
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 _PRONOUNS = frozenset({"i", "you", "we", "they", "he", "she", "it", "who", "people"})
-_VERB_BEFORE = frozenset(
+_VERB_BEFORE = _words(
     "to will would can could shall should may might must do does did don't doesn't didn't won't can't cannot couldn't "
     "wouldn't shouldn't i'll you'll we'll they'll he'll she'll it'll i'd you'd we'd they'd let's please not never "
-    "always i you we they who".split()
+    "always i you we they who"
 )
-_OBJECTS_AFTER = frozenset("the a an this that these those my your his her its our their it them me him us you".split())
-_NOUN_BEFORE = frozenset(
+_OBJECTS_AFTER = _words("the a an this that these those my your his her its our their it them me him us you")
+_NOUN_BEFORE = _words(
     "the a an this that these those my your his her its our their of no some any in on at by with for new each every "
-    "very more most is are was were be as so too".split()
+    "very more most is are was were be as so too"
 )
-_PAST_HINTS = frozenset(
+_PAST_HINTS = _words(
     "have has had having i've you've we've they've he's she's been be was were is are just already he she "
-    "yesterday once ever".split()
+    "yesterday once ever"
 )
-_ADVERBS = frozenset("also always never often only really still just even then not".split())
+_ADVERBS = _words("also always never often only really still just even then not")
 
 
 @lru_cache(maxsize=512)

@@ -2,8 +2,8 @@
 
 File format (version 1), compressed as one zlib stream: a first line with the phoneme names separated by spaces, then
 one line per word, ``word`` (ASCII, lower case) followed by its phonemes as bytes ``0x80 + index`` into the first line;
-lines in byte order (so ``hello`` precedes ``hell``). Words come from the Carnegie Mellon Pronouncing Dictionary, first pronunciation each; its licence is
-``data/cmudict.LICENSE``. It knows nothing of context, spelling rules or numbers.
+lines in byte order (so ``hello`` precedes ``hell``). Words come from the Carnegie Mellon Pronouncing Dictionary, first
+pronunciation each; its licence is ``data/cmudict.LICENSE``. It knows nothing of context, spelling rules or numbers.
 """
 
 from __future__ import annotations
@@ -82,4 +82,4 @@ def compile_lexicon(entries: Mapping[str, Iterable[str]]) -> bytes:
 @lru_cache(maxsize=1)
 def default_lexicon() -> Lexicon:
     """Open the packaged lexicon once."""
-    return Lexicon(files("emotirt.text").joinpath("data", LEXICON_FILE).read_bytes())
+    return Lexicon((files("emotirt.text") / "data" / LEXICON_FILE).read_bytes())

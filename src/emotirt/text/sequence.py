@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from emotirt.text.control import FIRST_OVERRIDE
+from emotirt.text.control import FIRST_OVERRIDE, Override
 from emotirt.text.en import english_words
 from emotirt.text.normalize import HAN
 from emotirt.text.phonemes import Pronunciation
@@ -24,7 +24,7 @@ _MARKS = {
     "?": "?", "？": "?", "!": "!", "！": "!", ".": ".", "。": ".", "｡": ".", ";": ";", "；": ";",
     ",": ",", "，": ",", "、": ",", ":": ",", "：": ",", "—": ",", "–": ",", "‒": ",", "―": ",", "~": ",", "～": ",",
 }  # fmt: skip
-_SOFT = frozenset("\"“”„«»‘’‹›「」『』《》〈〉()（）[]【】{}〔〕〖〗")
+_SOFT = frozenset('"“”„«»‘’‹›「」『』《》〈〉()（）[]【】{}〔〕〖〗')
 _STRENGTH = {",": 1, ";": 2, ".": 3, "…": 4, "!": 5, "?": 6}
 
 
@@ -44,7 +44,7 @@ class Mark:
 Item = Pronunciation | Mark
 
 
-def items_from_text(text: str, overrides: Sequence[tuple[str, ...]] = ()) -> list[Item]:
+def items_from_text(text: str, overrides: Sequence[Override] = ()) -> list[Item]:
     """Read a normalized sentence.
 
     Args:
@@ -66,10 +66,10 @@ def items_from_text(text: str, overrides: Sequence[tuple[str, ...]] = ()) -> lis
     return items
 
 
-def _override_items(index: int, overrides: Sequence[tuple[str, ...]]) -> list[Item]:
-    if index >= len(overrides):
+def _override_items(index: int, overrides: Sequence[Override]) -> list[Item]:
+    if index >= len(overrides) or not overrides[index].symbols:
         return []
-    return [Pronunciation(" ".join(overrides[index]), overrides[index])]
+    return [Pronunciation(" ".join(overrides[index].symbols), overrides[index].symbols)]
 
 
 def _mark_items(mark: str) -> list[Item]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from emotirt.text.normalize import HAN
 
 _CLOSERS = r"""["'”’»)\]）」』】》]*"""
 _SENTENCE_END = re.compile(
     rf"(?P<wide>[。！？｡…]+[.!?。！？…]*{_CLOSERS}\s*)"
-    rf"|(?P<narrow>[.!?]+{_CLOSERS}(?:\s+|$|(?=[{HAN}])))"
-    r"|(?P<paragraph>\s*\n\s*\n\s*)"
+    rf"|(?P<narrow>(?<![.!?])[.!?]+{_CLOSERS}(?:\s+|$|(?=[{HAN}])))"
+    r"|(?P<paragraph>\n[^\S\n]*\n\s*)"
     rf"|(?P<line>(?<=[{HAN}，、；：”」』）])[^\S\n]*\n\s*)"
 )
 _CLAUSE_END = re.compile(
@@ -26,8 +27,8 @@ _BREAK = re.compile(r"\s+")
 def split_sentences(text: str) -> list[str]:
     """Split after sentences, at blank lines, and at line ends in Chinese.
 
-    A full stop ends a sentence only before space or hanzi, not after an abbreviation or initial, and not before a lower-
-    case word; spaces and closing quotes stay with the sentence they follow.
+    A full stop ends a sentence only before space or hanzi, not after an abbreviation or initial, and not before a word
+    in lower case; spaces and closing quotes stay with the sentence they follow.
 
     Returns: pieces, none empty, that join to ``text``.
     """
@@ -60,9 +61,13 @@ def _ends_sentence(text: str, match: re.Match[str]) -> bool:
         return True
     if following.islower():
         return False
-    return not (match.group().startswith(".") and following and _ABBREVIATION.search(text, max(0, match.start() - 12), match.start()))
+    return not (
+        match.group().startswith(".")
+        and following
+        and _ABBREVIATION.search(text, max(0, match.start() - 12), match.start())
+    )
 
 
 def _cut(text: str, ends: list[int]) -> list[str]:
     bounds = [0, *ends, len(text)]
-    return [text[start:end] for start, end in zip(bounds, bounds[1:], strict=False) if start < end]
+    return [text[start:end] for start, end in pairwise(bounds) if start < end]

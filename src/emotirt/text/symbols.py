@@ -25,7 +25,9 @@ ERHUA = "rr"
 PUNCTUATION = (",", ".", "?", "!", ";", "…")
 SPECIALS = (PAD, START, END, BOUNDARY, *PUNCTUATION)
 
-ZH_INITIALS = ("b", "p", "m", "f", "d", "t", "n", "l", "g", "k", "h", "j", "q", "x", "zh", "ch", "sh", "r", "z", "c", "s")
+ZH_INITIALS = (
+    "b", "p", "m", "f", "d", "t", "n", "l", "g", "k", "h", "j", "q", "x", "zh", "ch", "sh", "r", "z", "c", "s",
+)  # fmt: skip
 ZH_FINALS = (
     "a", "o", "e", "ai", "ei", "ao", "ou", "an", "en", "ang", "eng", "er",
     "i", "ii", "iii", "ia", "ie", "iao", "iou", "ian", "in", "iang", "ing", "iong", "io",
