@@ -17,10 +17,20 @@ from emotirt.models.acoustic import AcousticModel, Variances
 from emotirt.models.checkpoint import load_weights
 from emotirt.models.config import ModelConfig
 from emotirt.models.reference import ReferenceEncoder
-from emotirt.training.features import DeviceData, batches_by_length, ranges
+from emotirt.training.features import (
+    WIDTH_STEP_FRAMES,
+    DeviceData,
+    batches_by_length,
+    even_batches,
+    ranges,
+    rounded_up,
+)
 from emotirt.training.journal import Average, Journal, cosine_rate, save_checkpoint
 from emotirt.training.losses import MarginClassifier, masked_l1, masked_mse
 from emotirt.training.sampling import References, corpus_weights
+
+TOKEN_STEP = 24
+"""Token counts are padded to multiples of it, as frames are to ``WIDTH_STEP_FRAMES``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +111,9 @@ class AcousticTrainer:
     def _batches(self, rng: np.random.Generator) -> Iterator[NDArray[np.int64]]:
         weights = corpus_weights(self.data.clips, self.train_clips)
         while True:
-            pool = rng.choice(self.train_clips, 3000, p=weights)
-            yield from batches_by_length(pool, self.data.layout.frame_counts, self.config.frames_per_batch, rng)
+            pool = rng.choice(self.train_clips, 8000, p=weights)
+            for batch in even_batches(self.data.layout.frame_counts[pool], self.config.frames_per_batch, rng):
+                yield pool[batch]
 
     def _vectors(self, keys: list[tuple[str, str]], rng: np.random.Generator) -> tuple[Tensor, Tensor]:
         spots, counts = self.references.draw(keys, rng)
@@ -121,10 +132,11 @@ class AcousticTrainer:
 
     def losses(self, picked: NDArray[np.int64], rng: np.random.Generator, extra: bool = True) -> dict[str, Tensor]:
         """Compute all losses of one batch of clips."""
-        mels, frame_mask = self.data.frames(picked)
+        mels, frame_mask = self.data.frames(picked, WIDTH_STEP_FRAMES)
         layout = self.data.layout
         counts = layout.token_counts[picked]
-        spots, mask = ranges(layout.token_starts[picked], counts, int(counts.max()), self.data.device)
+        width = rounded_up(int(counts.max()), TOKEN_STEP)
+        spots, mask = ranges(layout.token_starts[picked], counts, width, self.data.device)
         ids, durations, pitch, energy = (part[spots] for part in self.targets)
         lengths = torch.from_numpy(counts).to(self.data.device)
         keys = [self.references.keys[index] for index in picked] + (self._extra_keys(rng) if extra else [])

@@ -17,6 +17,9 @@ from emotirt.models.config import MelConfig
 from emotirt.training.corpus import Clip, Pack
 
 PITCH_REFERENCE_HZ = 100.0
+ANALYSED_FRAMES = 20_000
+WIDTH_STEP_FRAMES = 64
+"""Batches are padded to multiples of it: each new shape costs cuDNN milliseconds to plan, for every convolution."""
 
 
 class LogMel(torch.nn.Module):
@@ -31,9 +34,11 @@ class LogMel(torch.nn.Module):
 
     def magnitudes(self, samples: Tensor) -> Tensor:
         """Return linear magnitudes [B, fft/2+1, T] of samples [B, hop * T]."""
+        edge = (self.config.fft_samples - self.config.hop_samples) // 2
+        return self._spectrum(functional.pad(samples.float().unsqueeze(1), (edge, edge), mode="reflect").squeeze(1))
+
+    def _spectrum(self, padded: Tensor) -> Tensor:
         config = self.config
-        edge = (config.fft_samples - config.hop_samples) // 2
-        padded = functional.pad(samples.float().unsqueeze(1), (edge, edge), mode="reflect").squeeze(1)
         spectrum = torch.stft(
             padded, config.fft_samples, config.hop_samples, config.window_samples, self.window,
             center=False, return_complex=True,
@@ -42,7 +47,14 @@ class LogMel(torch.nn.Module):
 
     def forward(self, samples: Tensor) -> Tensor:
         """Return log-mel float32 [B, n_mels, T] of samples [B, hop * T]."""
-        return torch.log(torch.matmul(self.bank, self.magnitudes(samples)).clamp(min=self.config.log_floor))
+        return self._mel(self.magnitudes(samples))
+
+    def analysed(self, padded: Tensor) -> Tensor:
+        """Return log-mel float32 [B, n_mels, T] of samples that have their reflected edges already."""
+        return self._mel(self._spectrum(padded))
+
+    def _mel(self, magnitude: Tensor) -> Tensor:
+        return torch.log(torch.matmul(self.bank, magnitude).clamp(min=self.config.log_floor))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,17 +114,30 @@ class DeviceData:
         self.pitch = torch.from_numpy(contour).to(device)
         self.voiced = torch.from_numpy(voiced).to(device)
 
+    @torch.no_grad()
     def _mels_and_energy(self) -> tuple[Tensor, Tensor]:
         hop, total = self.config.hop_samples, len(self.audio) // self.config.hop_samples
         mels = torch.empty(total, self.config.n_mels, dtype=torch.float16, device=self.device)
         energy = torch.empty(total, device=self.device)
-        for start, count in zip(self.layout.frame_starts.tolist(), self.layout.frame_counts.tolist(), strict=True):
-            samples = self.audio[start * hop : (start + count) * hop].float() / 32768.0
-            mel = self.log_mel(samples.unsqueeze(0))[0].T
-            mels[start : start + count] = mel.half()
-            level_db = 20.0 * torch.log10(torch.linalg.vector_norm(mel.exp(), dim=1))
-            energy[start : start + count] = (level_db - ENERGY_CENTER_DB) / ENERGY_SCALE_DB
+        every = np.arange(len(self.clips))
+        for picked in batches_by_length(every, self.layout.frame_counts, ANALYSED_FRAMES, np.random.default_rng(0)):
+            counts = self.layout.frame_counts[picked]
+            spots, mask = ranges(self.layout.frame_starts[picked], counts, int(counts.max()), self.device)
+            mel = self._analysed(picked, int(counts.max())).transpose(1, 2)
+            real = mask > 0
+            mels[spots[real]] = mel[real].half()
+            level_db = 20.0 * torch.log10(torch.linalg.vector_norm(mel.exp(), dim=2))
+            energy[spots[real]] = ((level_db - ENERGY_CENTER_DB) / ENERGY_SCALE_DB)[real]
         return mels, energy
+
+    def _analysed(self, picked: NDArray[np.int64], width: int) -> Tensor:
+        """Log-mel [B, n_mels, width] of clips of at most ``width`` frames, each reflected at its own ends."""
+        hop, edge = self.config.hop_samples, (self.config.fft_samples - self.config.hop_samples) // 2
+        starts = torch.as_tensor(self.layout.frame_starts[picked] * hop, device=self.device).unsqueeze(1)
+        last = torch.as_tensor(self.layout.frame_counts[picked] * hop - 1, device=self.device).unsqueeze(1)
+        place = torch.arange(-edge, width * hop + edge, device=self.device).abs().unsqueeze(0)
+        place = torch.where(place > last, 2 * last - place, place).clamp(min=0)
+        return self.log_mel.analysed(self.audio[starts + place].float() / 32768.0)
 
     def _contours(self, f0_hz: NDArray[np.float16]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
         f0 = f0_hz.astype(np.float32)
@@ -126,10 +151,10 @@ class DeviceData:
                 contour[start : start + count] = np.interp(np.arange(count), spots, normalized[start + spots])
         return contour.astype(np.float32), voiced
 
-    def frames(self, picked: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
-        """Gather whole mels: float32 [B, F, n_mels] zero on padding, and the mask [B, F]."""
+    def frames(self, picked: NDArray[np.int64], step: int = 1) -> tuple[Tensor, Tensor]:
+        """Gather whole mels: float32 [B, F, n_mels] zero on padding, and the mask [B, F]; F is a multiple of ``step``."""
         counts = self.layout.frame_counts[picked]
-        spots, mask = ranges(self.layout.frame_starts[picked], counts, int(counts.max()), self.device)
+        spots, mask = ranges(self.layout.frame_starts[picked], counts, rounded_up(int(counts.max()), step), self.device)
         return self.mels[spots].float() * mask.unsqueeze(2), mask
 
     def segments(self, picked: NDArray[np.int64], frames: int, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
@@ -159,5 +184,38 @@ def batches_by_length(
         current.append(index)
     if current:
         batches.append(np.array(current, dtype=np.int64))
+    rng.shuffle(batches)  # type: ignore[arg-type]  # a list of arrays is a mutable sequence
+    return batches
+
+
+def rounded_up(count: int, step: int) -> int:
+    """Return the next multiple of ``step``."""
+    return -(-count // step) * step
+
+
+def even_batches(
+    lengths: NDArray[np.int64], frames_per_batch: int, rng: np.random.Generator
+) -> list[NDArray[np.int64]]:
+    """Group items by padded length so that every padded length has one batch size; what does not fill a batch is left.
+
+    Items left over at one length join the next longer ones.
+
+    Args:
+        lengths: frames of each item.
+        frames_per_batch: most padded frames of a batch.
+        rng: shuffles the batches.
+
+    Returns: indices into ``lengths``.
+    """
+    batches: list[NDArray[np.int64]] = []
+    waiting: list[int] = []
+    order = np.argsort(lengths, kind="stable")
+    widths = -(-lengths[order] // WIDTH_STEP_FRAMES) * WIDTH_STEP_FRAMES
+    for width in np.unique(widths):
+        waiting.extend(order[widths == width].tolist())
+        size = max(1, int(frames_per_batch // width))
+        while len(waiting) >= size:
+            batches.append(np.array(waiting[-size:], dtype=np.int64))
+            del waiting[-size:]
     rng.shuffle(batches)  # type: ignore[arg-type]  # a list of arrays is a mutable sequence
     return batches

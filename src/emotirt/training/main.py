@@ -128,6 +128,7 @@ def predict_mels(args: argparse.Namespace, data: DeviceData) -> tuple[Tensor, ND
     load_weights(trainer.acoustic, weights["acoustic"], "acoustic model")
     load_weights(trainer.reference, weights["reference"], "reference encoder")
     trainer.modules.eval()
+    torch.backends.cudnn.benchmark = False
     mels, known = torch.zeros_like(data.mels), np.zeros(len(data.clips), dtype=bool)
     rng = np.random.default_rng(3)
     clips = np.concatenate((trainer.train_clips, trainer.test_clips))
@@ -143,6 +144,7 @@ def predict_mels(args: argparse.Namespace, data: DeviceData) -> tuple[Tensor, ND
         real = frame_mask.bool()
         mels[spots[real]] = predicted[real].half()
         known[picked] = True
+    torch.backends.cudnn.benchmark = True
     return mels, known
 
 
@@ -175,8 +177,10 @@ def run_vocoder(args: argparse.Namespace) -> None:
     trainer = VocoderTrainer(data, model_config(args.tiny), config)
     if args.resume:
         trainer.resume(args.out / "vocoder_resume.pt", args.restart_schedule)
-    if args.acoustic is not None:
+    if args.acoustic is not None and args.await_acoustic is None:
         trainer.use_predicted(*predict_mels(args, data))
+    elif args.acoustic is not None:
+        trainer.awaited = lambda: predict_mels(args, data) if args.await_acoustic.exists() else None
     trainer.train(Journal(args.out, "vocoder"), args.out)
 
 
@@ -197,6 +201,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-seconds", type=float, default=480.0, help="wall time of the whole schedule")
     parser.add_argument("--steps", type=int, default=None, help="stop after so many steps (align: default 900)")
     parser.add_argument("--acoustic", type=Path, help="vocoder: acoustic.pt whose mels to fine-tune on")
+    parser.add_argument("--await-acoustic", type=Path, help="vocoder: file that appears when --acoustic is trained")
     parser.add_argument("--learning-rate", type=float, help="vocoder: peak learning rate")
     parser.add_argument("--cuda-graph", action="store_true", help="vocoder: replay the step as a CUDA graph")
     parser.add_argument("--stop-after-seconds", type=float, default=1e9, help="vocoder: stop early, to resume later")

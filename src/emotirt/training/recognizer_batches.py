@@ -16,7 +16,7 @@ from torch import Tensor
 
 from emotirt.audio.mel import DEFAULT_MEL
 from emotirt.training.corpus import Clip, Pack
-from emotirt.training.features import LogMel
+from emotirt.training.features import WIDTH_STEP_FRAMES, LogMel, even_batches, rounded_up
 from emotirt.training.recognizer_tokens import LANGUAGES, ids_from_symbols, steps_needed
 
 HOP = DEFAULT_MEL.hop_samples
@@ -116,18 +116,12 @@ class Source:
         limit = batch_s * RATE_HZ / HOP
         while True:
             pool: list[Sample] = []
-            while sum(sample.frames for sample in pool) < 8 * limit:
+            while sum(sample.frames for sample in pool) < 24 * limit:
                 sample = self.draw()
                 if sample is not None and sample.frames < LONGEST_S * 1.3 * RATE_HZ / HOP:
                     pool.append(sample)
-            pool.sort(key=lambda sample: sample.frames)
-            batches: list[list[Sample]] = [[]]
-            for sample in pool:
-                if batches[-1] and (len(batches[-1]) + 1) * sample.frames > limit:
-                    batches.append([])
-                batches[-1].append(sample)
-            for index in self.rng.permutation(len(batches)):
-                yield batches[index]
+            for batch in even_batches(np.array([sample.frames for sample in pool]), int(limit), self.rng):
+                yield [pool[index] for index in batch]
 
 
 def labelled(clips: Sequence[Clip], split: str) -> list[Clip]:
@@ -169,7 +163,7 @@ class Analyser:
                 places.append(place)
                 place += count
         totals = torch.tensor([sum(sample.counts) // HOP for sample in samples], device=self.device)
-        width = (max(sum(sample.counts) for sample in samples) // HOP + 1) * HOP
+        width = rounded_up(max(sum(sample.counts) for sample in samples) // HOP + 1, WIDTH_STEP_FRAMES) * HOP
         table = torch.tensor([rows, starts, counts, places], device=self.device)
         wave = torch.zeros(len(samples) * width, device=self.device)
         stretch = torch.repeat_interleave(torch.arange(len(rows), device=self.device), table[2])
@@ -196,7 +190,8 @@ class Analyser:
 
     def _retimed(self, magnitude: Tensor, before: Tensor, frames: Tensor) -> Tensor:
         ratio = (before.float() / frames.float()).unsqueeze(1)
-        steps = torch.arange(int(frames.max()), device=self.device).unsqueeze(0)
+        width = rounded_up(int(frames.max()), WIDTH_STEP_FRAMES)
+        steps = torch.arange(width, device=self.device).unsqueeze(0)
         place = torch.minimum((steps + 0.5) * ratio - 0.5, (before - 1).float().unsqueeze(1)).clamp(min=0.0)
         low = place.floor().long()
         high = torch.minimum(low + 1, (before - 1).unsqueeze(1))

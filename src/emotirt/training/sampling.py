@@ -41,11 +41,11 @@ class References:
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Draw one reference a key.
 
-        Returns: flat frame positions int64 [B, F] (padding repeats the last) and frame counts int64 [B].
+        Returns: flat frame positions int64 [B, 320] (padding repeats the last) and frame counts int64 [B].
         """
         rows = [self._one(self.groups[key], rng) for key in keys]
         counts = np.array([len(row) for row in rows], dtype=np.int64)
-        spots = np.stack([np.pad(row, (0, counts.max() - len(row)), mode="edge") for row in rows])
+        spots = np.stack([np.pad(row, (0, REFERENCE_FRAMES[1] - len(row)), mode="edge") for row in rows])
         return spots, counts
 
     def _one(self, members: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:

@@ -19,6 +19,8 @@ from emotirt.training.journal import Average, Journal, cosine_rate, save_checkpo
 from emotirt.training.losses import MultiScaleMelLoss, discriminator_loss, feature_loss, generator_loss
 from emotirt.training.sampling import corpus_weights
 
+AWAIT_EVERY = 50
+"""Steps between looks whether predicted mels have come."""
 StepFunction = Callable[[Tensor, Tensor, bool], dict[str, Tensor]]
 
 
@@ -82,7 +84,11 @@ class CapturedStep:
 
 
 class VocoderTrainer:
-    """Owns the generator, the discriminators and their optimizers."""
+    """Owns the generator, the discriminators and their optimizers.
+
+    Attributes:
+        awaited: gives predicted mels as ``use_predicted`` takes them, once they are there; asked now and then.
+    """
 
     def __init__(self, data: DeviceData, model: ModelConfig, config: VocoderTraining) -> None:
         torch.manual_seed(config.seed)
@@ -100,6 +106,7 @@ class VocoderTrainer:
         self.train_clips = np.flatnonzero(long_enough & (splits == "train"))
         self.test_clips = np.flatnonzero(long_enough & (splits == "test"))
         self.predicted_mels: Tensor | None = None
+        self.awaited: Callable[[], tuple[Tensor, NDArray[np.bool_]] | None] | None = None
         self.step = 0
         self.spent_s = 0.0
         self._captured: CapturedStep | None = None
@@ -129,8 +136,7 @@ class VocoderTrainer:
     def train(self, journal: Journal, out: Path) -> None:
         """Train until the time or the steps are used up, saving on the way and at the end."""
         rng = np.random.default_rng(self.config.seed + self.step)
-        weights = corpus_weights(self.data.clips, self.train_clips) * self.data.layout.frame_counts[self.train_clips]
-        weights = weights / weights.sum()
+        weights = self._clip_weights()
         before_s, saved_s = self.spent_s, 0.0
         while True:
             self.spent_s = before_s + journal.elapsed_s
@@ -145,11 +151,18 @@ class VocoderTrainer:
                 journal.record(self.step, {"test_mel": self.evaluate()})
             if done:
                 return
+            if self.awaited is not None and self.step % AWAIT_EVERY == 0 and (predicted := self.awaited()) is not None:
+                self.use_predicted(*predicted)
+                weights, self.awaited = self._clip_weights(), None
             picks = rng.choice(self.train_clips, self.config.batch, p=weights)
             figures = self._update(*self._batch(picks, rng))
             self.step += 1
             if self.step % self.config.report_every == 0:
                 journal.record(self.step, {key: float(value) for key, value in figures.items()})
+
+    def _clip_weights(self) -> NDArray[np.float64]:
+        weights = corpus_weights(self.data.clips, self.train_clips) * self.data.layout.frame_counts[self.train_clips]
+        return np.asarray(weights / weights.sum())
 
     def _update(self, mels: Tensor, real: Tensor) -> dict[str, Tensor]:
         rate = self.config.learning_rate * cosine_rate(self.spent_s / self.config.max_seconds, warmup=0.005, floor=0.08)
