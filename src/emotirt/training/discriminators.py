@@ -1,6 +1,8 @@
-"""Discriminators of the vocoder: small period ones (HiFi-GAN, arXiv 2010.05646) and spectrogram ones (UnivNet, 2106.07889)."""
+"""Discriminators of the vocoder: small period ones (HiFi-GAN, 2010.05646), spectrogram ones (UnivNet, 2106.07889)."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -18,8 +20,7 @@ class PeriodDiscriminator(nn.Module):
         self.period = period
         widths = (1, *channels)
         self.convs = nn.ModuleList(
-            weight_norm(nn.Conv2d(before, after, (5, 1), (3, 1), padding=(2, 0)))
-            for before, after in zip(widths[:-1], widths[1:], strict=True)
+            weight_norm(nn.Conv2d(before, after, (5, 1), (3, 1), padding=(2, 0))) for before, after in pairwise(widths)
         )
         self.out = weight_norm(nn.Conv2d(channels[-1], 1, (3, 1), padding=(1, 0)))
 
@@ -36,6 +37,8 @@ class PeriodDiscriminator(nn.Module):
 
 class SpectrogramDiscriminator(nn.Module):
     """Looks at a magnitude spectrogram of one resolution."""
+
+    window: Tensor
 
     def __init__(self, window: int, channels: int) -> None:
         super().__init__()

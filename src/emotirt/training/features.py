@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from emotirt.audio.mel import mel_filterbank
+from emotirt.audio.mel import MelConfig, mel_filterbank
 from emotirt.models.acoustic import ENERGY_CENTER_DB, ENERGY_SCALE_DB, PITCH_CENTER_SEMITONES, PITCH_SCALE_SEMITONES
-from emotirt.models.config import MelConfig
 from emotirt.training.corpus import Clip, Pack
 
 PITCH_REFERENCE_HZ = 100.0
@@ -24,6 +23,9 @@ WIDTH_STEP_FRAMES = 64
 
 class LogMel(torch.nn.Module):
     """Log-mel spectrogram on the device, equal to ``emotirt.audio.mel.log_mel``."""
+
+    bank: Tensor
+    window: Tensor
 
     def __init__(self, config: MelConfig) -> None:
         super().__init__()
@@ -116,7 +118,7 @@ class DeviceData:
 
     @torch.no_grad()
     def _mels_and_energy(self) -> tuple[Tensor, Tensor]:
-        hop, total = self.config.hop_samples, len(self.audio) // self.config.hop_samples
+        total = len(self.audio) // self.config.hop_samples
         mels = torch.empty(total, self.config.n_mels, dtype=torch.float16, device=self.device)
         energy = torch.empty(total, device=self.device)
         every = np.arange(len(self.clips))
@@ -152,7 +154,7 @@ class DeviceData:
         return contour.astype(np.float32), voiced
 
     def frames(self, picked: NDArray[np.int64], step: int = 1) -> tuple[Tensor, Tensor]:
-        """Gather whole mels: float32 [B, F, n_mels] zero on padding, and the mask [B, F]; F is a multiple of ``step``."""
+        """Gather whole mels, float32 [B, F, n_mels] zero on padding, and the mask [B, F]; ``step`` divides F."""
         counts = self.layout.frame_counts[picked]
         spots, mask = ranges(self.layout.frame_starts[picked], counts, rounded_up(int(counts.max()), step), self.device)
         return self.mels[spots].float() * mask.unsqueeze(2), mask
@@ -176,7 +178,8 @@ def batches_by_length(
 ) -> list[NDArray[np.int64]]:
     """Group clips of like length so that batch size times the longest stays within ``frames_per_batch``."""
     ordered = picked[np.argsort(frame_counts[picked], kind="stable")]
-    batches, current = [], []
+    batches: list[NDArray[np.int64]] = []
+    current: list[int] = []
     for index in ordered.tolist():
         if current and (len(current) + 1) * int(frame_counts[index]) > frames_per_batch:
             batches.append(np.array(current, dtype=np.int64))
@@ -184,7 +187,7 @@ def batches_by_length(
         current.append(index)
     if current:
         batches.append(np.array(current, dtype=np.int64))
-    rng.shuffle(batches)  # type: ignore[arg-type]  # a list of arrays is a mutable sequence
+    rng.shuffle(batches)
     return batches
 
 
@@ -217,5 +220,5 @@ def even_batches(
         while len(waiting) >= size:
             batches.append(np.array(waiting[-size:], dtype=np.int64))
             del waiting[-size:]
-    rng.shuffle(batches)  # type: ignore[arg-type]  # a list of arrays is a mutable sequence
+    rng.shuffle(batches)
     return batches

@@ -1,4 +1,4 @@
-"""What a training run leaves behind: a line of JSON a report, TensorBoard scalars where it is installed, checkpoints."""
+"""What a training run leaves behind: a line of JSON a report, TensorBoard scalars if it is installed, checkpoints."""
 
 from __future__ import annotations
 

