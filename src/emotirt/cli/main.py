@@ -31,6 +31,7 @@ COMMANDS = {
     "bench": "measure speed, and collect results",
     "train": "train the models of a bundle",
     "build": "make a bundle from trained models",
+    "evaluate": "measure how well the speech is understood",
 }
 
 
