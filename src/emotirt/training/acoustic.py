@@ -196,7 +196,7 @@ class AcousticTrainer:
         nn.utils.clip_grad_norm_(self.modules.parameters(), 1.0)
         self.optimizer.step()
         self.average.update()
-        return losses
+        return {key: value.detach() for key, value in losses.items()}
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:
