@@ -25,7 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     cpu.add_argument("--no-streams", action="store_true", help="leave out simultaneous streams")
     add_engine_arguments(cpu)
     frontend = kinds.add_parser("frontend", help="text to phonemes")
-    frontend.add_argument("--repeats", type=positive_int, default=1000, help="timed sentences (default: 1000)")
+    frontend.add_argument(
+        "--repeats", type=positive_int, default=1000, help="timed sentences of each kind (default: 1000)"
+    )
+    frontend.add_argument("--seed", type=int, default=0, help="of the sentences (default: 0)")
     for part in (cpu, frontend):
         part.add_argument(
             "--results",
@@ -69,14 +72,24 @@ def _run_cpu(args: argparse.Namespace) -> int:
 
 
 def _run_frontend(args: argparse.Namespace) -> int:
-    from emotirt.bench import frontend
-    from emotirt.bench.results import write_result
+    from emotirt.bench.frontend import TARGET_MS, FrontendSettings, frontend_result, measure_frontend
+    from emotirt.bench.results import describe_hardware, write_result
+    from emotirt.cli.voices import table
 
-    result = frontend.measure_frontend(args.repeats)
-    path = write_result(result, args.results)
-    for key, entry in result.values.items():
-        sys.stdout.write(f"{key} {entry['value']:g} {entry['unit']}\n")
-    sys.stdout.write(f"{path}\n")
+    settings = FrontendSettings(args.repeats, seed=args.seed)
+    report = measure_frontend(settings)
+    path = write_result(frontend_result(report, settings), args.results)
+    named = {"all kinds": report.every, **report.kinds, "plain": report.plain, "with numbers": report.notation}
+    named["with one unlisted word"] = report.unlisted
+    rows = [
+        (name, str(spread.count), *(f"{value:.3f}" for value in (spread.p50, spread.p90, spread.p95, spread.p99)))
+        for name, spread in named.items()
+    ]
+    out = sys.stdout.write
+    out(f"{describe_hardware()}; {settings.warm_up} sentences of each kind as warm-up\n")
+    out(f"text to phonemes, {report.characters:.0f} characters a sentence, milliseconds (target: p50 {TARGET_MS:g})\n")
+    out(table(("sentences", "count", "p50", "p90", "p95", "p99"), rows))
+    out(f"{path}\n")
     return 0
 
 
