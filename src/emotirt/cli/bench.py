@@ -16,8 +16,8 @@ RESULTS = Path("benchmarks/results")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare ``emotirt bench cpu``, ``bench frontend`` and ``bench summary``."""
-    kinds = parser.add_subparsers(dest="kind", required=True, metavar="cpu|frontend|summary")
+    """Declare ``emotirt bench cpu``, ``frontend``, ``spelling`` and ``summary``."""
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="cpu|frontend|spelling|summary")
     cpu = kinds.add_parser("cpu", help="real-time factor, first audio, cold start, simultaneous streams")
     cpu.add_argument("--repeats", type=positive_int, default=40, help="timed requests of each kind (default: 40)")
     cpu.add_argument("--cold-starts", type=int, default=10, help="new processes to time, 0 for none (default: 10)")
@@ -29,7 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--repeats", type=positive_int, default=1000, help="timed sentences of each kind (default: 1000)"
     )
     frontend.add_argument("--seed", type=int, default=0, help="of the sentences (default: 0)")
-    for part in (cpu, frontend):
+    spelling = kinds.add_parser("spelling", help="English words that no dictionary lists, against held-out ones")
+    for part in (cpu, frontend, spelling):
         part.add_argument(
             "--results",
             type=Path,
@@ -44,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run one benchmark."""
-    return {"cpu": _run_cpu, "frontend": _run_frontend, "summary": _run_summary}[args.kind](args)
+    runs = {"cpu": _run_cpu, "frontend": _run_frontend, "spelling": _run_spelling, "summary": _run_summary}
+    return runs[args.kind](args)
 
 
 def _run_cpu(args: argparse.Namespace) -> int:
@@ -90,6 +92,23 @@ def _run_frontend(args: argparse.Namespace) -> int:
     out(f"text to phonemes, {report.characters:.0f} characters a sentence, milliseconds (target: p50 {TARGET_MS:g})\n")
     out(table(("sentences", "count", "p50", "p90", "p95", "p99"), rows))
     out(f"{path}\n")
+    return 0
+
+
+def _run_spelling(args: argparse.Namespace) -> int:
+    from emotirt.bench.results import write_result
+    from emotirt.bench.spelling import measure_spelling
+
+    result = measure_spelling()
+    path = write_result(result, args.results)
+    test = result.details["test"]
+    out = sys.stdout.write
+    out(f"{test['words']} words that training never saw, against the dictionary:\n")
+    out(
+        f"phoneme error {test['phoneme_error_pct']:.1f} %, {test['phoneme_error_no_stress_pct']:.1f} % without stress\n"
+    )
+    out(f"words wrong   {test['word_error_pct']:.1f} %, {test['word_error_no_stress_pct']:.1f} % without stress\n")
+    out(f"{test['ms_per_word']:.2f} ms a word\n{path}\n")
     return 0
 
 

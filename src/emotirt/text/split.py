@@ -15,7 +15,7 @@ _SENTENCE_END = re.compile(
     rf"|(?P<line>(?<=[{HAN}，、；：”」』）])[^\S\n]*\n\s*)"
 )
 _CLAUSE_END = re.compile(
-    rf"[，、；：—…]+{_CLOSERS}\s*|[,;:]+{_CLOSERS}(?:\s+|(?=[{HAN}]))|\.{{2,}}\s*|\s[-–]+\s+|–\s*|\n+"
+    rf"[，、；：—…]+{_CLOSERS}\s*|(?<![,;:])[,;:]+{_CLOSERS}(?:\s+|(?=[{HAN}]))|\.{{2,}}\s*|\s[-–]+\s+|–\s*|\n+"
 )
 _ABBREVIATION = re.compile(
     r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|Gen|Capt|Lt|Sgt|Gov|Rev|Hon|Col|Mt|Messrs|vs|e\.g|i\.e|approx|fig|Fig|No|Nos|cf"
