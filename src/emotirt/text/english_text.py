@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 
 from emotirt.text import english_numbers as en
+from emotirt.text.english_roman import NUMERAL, roman_text
 
 _MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
@@ -28,8 +29,10 @@ _UNITS = {
     "℃": "degrees Celsius", "℉": "degrees Fahrenheit", "°": "degrees", "%": "percent", "‰": "per mille",
     "x": "times", "k": "thousand", "m²": "square meters", "km²": "square kilometers", "cm²": "square centimeters",
     "m³": "cubic meters", "cm³": "cubic centimeters", "USD": "US dollars", "EUR": "euros", "GBP": "pounds",
-    "RMB": "yuan", "CNY": "yuan", "JPY": "yen",
+    "RMB": "yuan", "CNY": "yuan", "JPY": "yen", "¢": "cents", "sq ft": "square feet", "sq m": "square meters",
+    "sq km": "square kilometers", "sq mi": "square miles",
 }  # fmt: skip
+LETTER_A = "ay"
 _INVARIABLE = frozenset({"hertz", "percent", "per mille", "times", "thousand", "yuan", "yen"})
 _CURRENCIES = {"$": ("dollar", "cent"), "£": ("pound", "penny"), "€": ("euro", "cent"), "¥": ("yuan", "")}
 _COUNTRIES = {"US": "US ", "A": "Australian ", "C": "Canadian ", "HK": "Hong Kong ", "NZ": "New Zealand ", "": ""}
@@ -39,13 +42,13 @@ _TITLES = {
     "Sr": "Senior", "Gen": "General", "Capt": "Captain", "Lt": "Lieutenant", "Sgt": "Sergeant", "Gov": "Governor",
     "Rev": "Reverend", "Hon": "Honorable", "Col": "Colonel", "Mt": "Mount", "Ave": "Avenue", "Blvd": "Boulevard",
     "Inc": "Incorporated", "Ltd": "Limited", "Corp": "Corporation", "Messrs": "Messieurs", "Co": "Company",
+    "Sen": "Senator", "Rep": "Representative", "Pres": "President", "Ft": "Fort",
 }  # fmt: skip
 _PHRASES = {
     "vs": "versus", "etc": "et cetera", "e.g": "for example", "i.e": "that is", "approx": "approximately",
     "dept": "department", "fig": "figure", "est": "established",
 }  # fmt: skip
 _ABBREVIATIONS = _TITLES | _PHRASES | {name.capitalize(): spoken for name, spoken in _PHRASES.items()}
-_ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
 _ADDRESS_WORDS = {
     ".": " dot ", "/": " slash ", "@": " at ", "-": " dash ", "_": " underscore ", "?": " question mark ",
     "=": " equals ", "&": " and ", "#": " hash ", "%": " percent ", ":": " colon ", "+": " plus ", "~": " tilde ",
@@ -60,16 +63,31 @@ _SYMBOLS = {
 }  # fmt: skip
 _NUM = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sept?|Oct|Nov|Dec)(?:uary|ruary|ch|il|e|y|ust|ember|tember|ober)?"
-_DOMAIN = r"com|org|net|io|ai|cn|edu|gov|uk|de|dev|app|info|co|me|tv"
+_DOMAIN = (
+    r"com|org|net|io|ai|cn|edu|gov|uk|de|dev|app|info|co|me|tv"
+    r"|txt|pdf|py|md|jpe?g|png|gif|zip|csv|json|html?|js|exe|docx?|xlsx?|mp3|mp4|wav|onnx"
+)
+_DAYS = {
+    "mon": "Monday", "tue": "Tuesday", "wed": "Wednesday", "thu": "Thursday", "fri": "Friday", "sat": "Saturday",
+    "sun": "Sunday",
+}  # fmt: skip
+_DAY = r"(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs?)?|Fri|Sat(?:ur)?|Sun)(?:day)?"
+_NUMBERED = "Room|Flight|Route|Highway|Interstate|Boeing|Airbus|Suite|Apartment|Apt|Bus|Train|Gate|Channel|Unit"
 _MONEY_PARTS = re.compile(r"([A-Z]*)([$£€¥])\s?([\d,.]*\d)(?:\s?[-–]\s?[$£€¥]?([\d,.]*\d))?\s?([A-Za-z]*)")
 _UNIT = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
-_ROMAN_NUMERAL = re.compile(
-    r"\b(?:Chapter|Part|Act|Volume|Section|War|Phase)\s[IVXLC]+\b"
-    r"|\b(?:King|Queen|Pope|Louis|Henry|Charles|Edward|George|James|William|Elizabeth|Richard)\s(?:[IVX]{2,}|V|X)\b"
-)
 _ALTERNATIVES = {
     "address": rf"(?:https?://|www\.)[^\s\u3000-\u9fff]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
     rf"|\b[A-Za-z0-9][\w-]*(?:\.[\w-]+)*\.(?:{_DOMAIN})\b(?:/[^\s\u3000-\u9fff]*)?",
+    "hexadecimal": r"\b0x[0-9A-Fa-f]+\b",
+    "emoticon": r"<3(?!\d)",
+    "days": rf"\b{_DAY}\b\.?\s?[-–]\s?{_DAY}\b"
+    rf"|\b(?:Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun)\b\.?(?=,?\s(?:\d|{_MONTH}\b))",
+    "page": r"\bpp?\.\s?(?=\d)",
+    "nine_eleven": r"(?<![\w/])9/11(?![\w/])",
+    "day_of_month": r"(?<=\b[Oo]n )(?:1[0-2]|0?[1-9])/(?:3[01]|[12]\d|0?[1-9])(?![\w/])",
+    "early_year": r"(?<=\b[Ii]n )10\d\d(?![\w,.]?\d)(?=[\s,.;)]|$)|(?<=\byear )10\d\d\b(?![,.]\d)",
+    "numbered": rf"\b(?:{_NUMBERED})\s\d{{3,4}}\b(?![,.]\d)|\b(?:RTX|GTX|RX)\s\d{{3,4}}\b",
+    "fifty_fifty": r"(?<![\w.-])50[-/]50(?![\w-])",
     "iso_date": r"\b\d{4}-\d{1,2}-\d{1,2}\b",
     "slash_date": r"\b\d{4}/\d{1,2}/\d{1,2}\b|\b\d{1,2}/\d{1,2}/(?:\d{4}|\d{2})\b",
     "month_day": rf"\b{_MONTH}\b\.?\s+\d{{1,2}}(?:st|nd|rd|th)?\b(?![:,.]\d)(?:,?\s+\d{{4}}\b)?",
@@ -86,31 +104,36 @@ _ALTERNATIVES = {
     "decade": r"\b(?:1[1-9]|20)\d0'?s\b|(?<=the )[2-9]0'?s\b|(?<=['\u2019])[2-9]0s\b|(?<=(?:mid|ate|rly)[ -])[2-9]0s\b",
     "nth": r"\b\d[\d,]*(?:st|nd|rd|th)\b",
     "range": r"(?<![\w.-])\d+(?:\.\d+)?%?\s?[-–~]\s?\d+(?:\.\d+)?(?![\w-]|\.\d)(?:\s?%)?",
-    "score": r"(?<![\w:])\d:\d(?![\w:])",
+    "score": r"(?<![\w:.])\d{1,4}:\d{1,2}(?![\w:]|\.\d)",
     "feet": r"(?<![\w.])\d+\s?(?:'|ft\.?)\s?\d{1,2}(?:\s?in\b|\")?(?![\w.]\d)",
     "mixed": r"(?<![\w./])(?:\d{1,3}\s)?\d{1,3}[/\u2044]\d{1,3}(?![\w/])",
-    "measure": rf"(?<![\w.])[-\u2212]?(?:{_NUM})\s?(?:{_UNIT})(?![A-Za-z\d])",
+    "measure": rf"(?<![\w.])[-\u2212]?(?:{_NUM})\s?(?:{_UNIT})(?![A-Za-z\d])(?:\.(?=,|\s[a-z]))?",
+    "by": r"(?<=\d[a-z]|[a-z][a-z])\s[x×]\s(?=\d)",
     "product": r"(?<=\d)\s?[x×*]\s?(?=\d)",
     "minus": r"(?<=\d)\s[-\u2212]\s(?=\d)",
     "signed": rf"(?<![\w.)-])[-\u2212](?:{_NUM})",
     "hash": r"\#(?=\d)|\bNos?\.\s?(?=\d)",
     "about": r"~(?=\d)",
-    "formula": r"\b(?:CO|NO|SO)[23]\b",
+    "formula": r"\b(?:CO|NO|SO)[23]\b|\bmc(?=²)",
+    "letter_and": r"\b[A-Z]{1,2}\s?&\s?[A-Z]{1,2}\b",
+    "letter_a": r"\bA(?=-?\d)",
+    "wireless": r"\b[Ww]i-[Ff]i\b",
     "model": r"(?<=[A-Za-z])-?\d+(?:s\b)?(?!\d|[.,]\d)|(?<![\w.,])\d+(?=[A-Za-z])",
     "plain": rf"{_NUM}|(?<![\w.])\.\d+",
     "language": r"\bC\+\+|\b[CF]\#",
-    "roman": _ROMAN_NUMERAL.pattern,
+    "roman": NUMERAL.pattern,
     "abbreviation": rf"\b(?:{'|'.join(sorted(map(re.escape, _ABBREVIATIONS), key=len, reverse=True))})\.",
     "short": r"\bw/o\b|\bw/(?=\s|[a-z])",
     "initials": r"\b(?:[A-Za-z]\.){2,}(?:[A-Za-z]\b)?|\b[A-Z]\.(?=\s?[A-Z])",
     "symbol": f"[{re.escape(''.join(_SYMBOLS))}]",
 }
+_LOOSE_S = re.compile(r"(?<=\w) +'s\b")
 _PATTERN = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _ALTERNATIVES.items()))
 
 
 def has_roman_numeral(text: str) -> bool:
     """Whether a text without other notation has a Roman numeral to write out."""
-    return _ROMAN_NUMERAL.search(text) is not None
+    return NUMERAL.search(text) is not None
 
 
 def english_text(text: str) -> str:
@@ -119,7 +142,8 @@ def english_text(text: str) -> str:
     Args:
         text: any text; what is not English notation stays as it is.
     """
-    return _PATTERN.sub(lambda match: f" {_HANDLERS[match.lastgroup or 'symbol'](match)} ", text)
+    spoken = _PATTERN.sub(lambda match: f" {_HANDLERS[match.lastgroup or 'symbol'](match)} ", text)
+    return _LOOSE_S.sub("'s", spoken)
 
 
 def _address(match: re.Match[str]) -> str:
@@ -129,6 +153,20 @@ def _address(match: re.Match[str]) -> str:
     spoken = re.sub(r"\bwww\b", "W W W", body[:end])
     spoken = "".join(_ADDRESS_WORDS.get(char, char) for char in spoken)
     return re.sub(r"\d+", lambda run: f" {en.digits(run.group())} ", spoken) + " " + body[end:]
+
+
+def _letters(text: str) -> str:
+    """Set letters apart; the letter A is told from the article."""
+    return " ".join(LETTER_A if char in "aA" else char.upper() for char in text if char != ".")
+
+
+def _month_and_day(month: int, day: int) -> str:
+    return f"{_MONTHS[month - 1]} {en.ordinal(day)}"
+
+
+def _numbered(match: re.Match[str]) -> str:
+    name, number = match.group().split()
+    return f"{name} {en.pairs(number)}"
 
 
 def _date(year: str, month: int, day: int) -> str:
@@ -145,6 +183,8 @@ def _iso_date(match: re.Match[str]) -> str:
 def _slash_date(match: re.Match[str]) -> str:
     first, second, third = match.group().split("/")
     year, month, day = (first, second, third) if len(first) == 4 else (third, first, second)
+    if len(year) == 2:
+        year = ("20" if year < "50" else "19") + year
     return _date(year, int(month), int(day))
 
 
@@ -261,19 +301,11 @@ def _mixed(match: re.Match[str]) -> str:
 
 def _measure(match: re.Match[str]) -> str:
     numeral, unit = re.findall(r"([-\u2212]?[\d,.]*\d)\s?(.+)", match.group())[0]
-    name = _UNITS[unit]
+    name = _UNITS[unit.rstrip(".")]
     if numeral == "1" and name not in _INVARIABLE:
         head, _, rest = name.partition(" ")
         name = ("foot" if head == "feet" else head.removesuffix("s")) + (" " + rest if rest else "")
     return f"{en.number(numeral)} {name}"
-
-
-def _roman(match: re.Match[str]) -> str:
-    word, numeral = match.group().split()
-    values = [_ROMAN[char] for char in numeral]
-    total = sum(-v if v < after else v for v, after in zip(values, [*values[1:], 0], strict=True))
-    titled = word in ("Chapter", "Part", "Act", "Volume", "Section", "War", "Phase")
-    return f"{word} {en.cardinal(total) if titled else 'the ' + en.ordinal(total)}"
 
 
 def _abbreviation(match: re.Match[str]) -> str:
@@ -287,9 +319,21 @@ def _abbreviation(match: re.Match[str]) -> str:
 _HANDLERS: dict[str, Callable[[re.Match[str]], str]] = {
     "address": _address, "iso_date": _iso_date, "slash_date": _slash_date, "month_day": _month_day,
     "day_month": _day_month, "clock": _clock, "hour": _hour, "phone": _phone, "version": _version, "money": _money,
-    "decade": _decade, "nth": _nth, "range": _range, "mixed": _mixed, "measure": _measure, "roman": _roman,
+    "decade": _decade, "nth": _nth, "range": _range, "mixed": _mixed, "measure": _measure, "roman": roman_text,
     "abbreviation": _abbreviation,
-    "score": lambda match: f"{en.cardinal(int(match.group()[0]))} to {en.cardinal(int(match.group()[2]))}",
+    "score": lambda match: " to ".join(en.number(part) for part in match.group().split(":")),
+    "hexadecimal": lambda match: " ".join(en.digits(c) or c.upper() for c in match.group()),
+    "emoticon": lambda _: " ",
+    "page": lambda match: "pages" if match.group().startswith("pp") else "page",
+    "nine_eleven": lambda _: "nine eleven",
+    "fifty_fifty": lambda _: "fifty fifty",
+    "early_year": lambda match: en.year(int(match.group())),
+    "letter_a": lambda _: LETTER_A,
+    "letter_and": lambda match: " and ".join(_letters(part.strip()) for part in match.group().split("&")),
+    "wireless": lambda _: "WiFi",
+    "by": lambda _: "by",
+    "days": lambda match: " to ".join(_DAYS[day[:3].lower()] for day in re.findall("[A-Z][a-z]+", match.group())),
+    "day_of_month": lambda match: _month_and_day(*map(int, match.group().split("/"))), "numbered": _numbered,
     "product": lambda _: "times",
     "minus": lambda _: "minus",
     "signed": lambda match: en.number(match.group()),
@@ -298,10 +342,10 @@ _HANDLERS: dict[str, Callable[[re.Match[str]], str]] = {
     "feet": _feet, "model": _model,
     "times": lambda _: "to",
     "dialled": lambda match: en.digits(match.group()),
-    "formula": lambda match: f"{' '.join(match.group()[:-1])} {en.digits(match.group()[-1])}",
+    "formula": lambda match: " ".join(en.digits(char) or char for char in match.group()),
     "short": lambda match: "without" if match.group().endswith("o") else "with",
     "plain": lambda match: _integer(match.group()),
     "language": lambda match: match.group()[0] + (" plus plus" if match.group().endswith("+") else " sharp"),
-    "initials": lambda match: match.group().replace(".", " ").upper(),
+    "initials": lambda match: _letters(match.group()),
     "symbol": lambda match: _SYMBOLS[match.group()],
 }  # fmt: skip
