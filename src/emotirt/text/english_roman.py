@@ -13,7 +13,7 @@ _PEOPLE = (
 )
 _TITLES = "Chapter|Part|Act|Volume|Section|War|Phase|Book|Episode|Scene|Appendix|Stage|Bowl"
 _NO_NAMES = "The|A|An|This|That|His|Her|My|Your|Our|Their|Its|In|On|At|And|Or|If|Is|No|Size"
-_ROMAN = r"(?=[IVXL])(?:XL|L?X{0,3})(?:IX|IV|V?I{0,3})"
+_ROMAN = r"(?=[IVXL])(?:XL|L?X{0,3})(?:IX|IV|V?I{0,3})(?<=[IVXL])"
 NUMERAL = re.compile(
     rf"\b(?:{_TITLES})\s{_ROMAN}\b"
     rf"|\b(?:{_PEOPLE})\s(?=[IVX]{{2}}|[VX]\b){_ROMAN}\b"

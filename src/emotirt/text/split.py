@@ -19,7 +19,8 @@ _CLAUSE_END = re.compile(
 )
 _ABBREVIATION = re.compile(
     r"(?<![A-Za-z])(?:(?:Mr|Mrs|Ms|Dr|Prof|St|Gen|Capt|Lt|Sgt|Gov|Rev|Hon|Col|Mt|Ft|Sen|Rep|Pres|Messrs|vs|approx|[Ff]ig|Nos?|cf"
-    r"|[Pp]p?|[Vv]ol|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)|[A-Z])$"
+    r"|[Pp]p?|[Vv]ol|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec"
+    r"|Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun)|[A-Z])$"
 )
 _MAYBE_LAST = re.compile(r"(?<![A-Za-z])(?:[A-Za-z]\.)+[A-Za-z]$")
 _OPENERS = re.compile(
