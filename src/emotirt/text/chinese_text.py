@@ -96,7 +96,8 @@ _FIXES: tuple[tuple[re.Pattern[str], _Replacement], ...] = (
                 r"(元|美元|欧元|英镑|港元|人民币)?"), _money),
     (re.compile(rf"(?P<head>(?:{_PHONE})[号码]{{0,2}}\s?[:是为]?\s?)\d[\d -]*\d"), _phone_digits),
     (re.compile(rf"(?P<head>(?:{_NAMED_NUMBER})[号码]{{0,2}}\s?[:是为]?\s?)\d[\d -]*\d"), _digits),
-    (re.compile(r"\+\d{1,3}[ -]?\d[\d -]{5,}\d|(?<![\d.])\d{3,4}[ -]\d{3,4}[ -]\d{4}(?![\d.])"), _phone_digits),
+    (re.compile(r"\+\d{1,3}[ -]?\d[\d -]{5,}\d|(?<![\d.])\d{3,4}[ -]\d{3,4}[ -]\d{4}(?![\d.])"
+                r"|(?<![\d.])0\d{2,3}-\d{7,8}(?![\d.])"), _phone_digits),
     (re.compile(r"(?<![\d.,])\d{13,}(?![\d.,])|(?<![\d.,-])\d{3,4}(?=室|号房|房间)"), _digits),
     (re.compile(r"(?<![\d.])(?!(?:19|20)\d\d\.)\d+\.\d+\.\d+(?![\d.])"), _version),
     (re.compile(r"(\d+(?:\.\d+)?)\s?‰"), r"千分之\1"),

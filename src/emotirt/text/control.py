@@ -23,7 +23,7 @@ _RESERVED = re.compile("[\U000f0000-\U000ffffd]")
 _HANZI = re.compile(f"[{HAN}]")
 _PAUSE = re.compile(r"\[pause:([^\[\]]*)\]", re.IGNORECASE)
 _OVERRIDE = re.compile(r"\[\[([A-Za-z0-9#\s]+)\]\]|[\U000f0000-\U000ffffd]")
-_PHONEME_SHAPE = re.compile(r"[A-Z]{1,3}[0-9]?|[a-z]{1,4}[0-9]")
+_PHONEME_SHAPE = re.compile(r"[A-Z]{1,3}[0-9]?|[a-z]{1,4}[0-9]|[a-z]{1,2}")
 _NOT_PHONEMES = frozenset({PAD, START, END, BOUNDARY, *PUNCTUATION})
 
 
