@@ -81,15 +81,19 @@ def score(model: SpellingModel, entries: Mapping[str, Symbols]) -> SpellingScore
     elapsed_ms = 1000.0 * (time.perf_counter() - started_s)
     pairs = [(guesses[word], symbols) for word, symbols in entries.items()]
     plain = [(without_stress(guess), without_stress(symbols)) for guess, symbols in pairs]
-    phoneme_error, word_error = _error_pcts(pairs)
-    plain_phoneme_error, plain_word_error = _error_pcts(plain)
+    phoneme_error, word_error = error_pcts(pairs)
+    plain_phoneme_error, plain_word_error = error_pcts(plain)
     return SpellingScore(
         phoneme_error, plain_phoneme_error, word_error, plain_word_error, elapsed_ms / len(pairs), len(pairs)
     )
 
 
-def _error_pcts(pairs: Sequence[tuple[Symbols, Symbols]]) -> tuple[float, float]:
-    """Return phoneme and word error in percent."""
+def error_pcts(pairs: Sequence[tuple[Symbols, Symbols]]) -> tuple[float, float]:
+    """Compare readings with the dictionary's.
+
+    Args: pairs: what was read and what is right, at least one pair.
+    Returns: phoneme error and word error in percent.
+    """
     phonemes = sum(len(symbols) for _, symbols in pairs)
     errors = sum(edit_distance(guess, symbols) for guess, symbols in pairs)
     wrong = sum(guess != symbols for guess, symbols in pairs)

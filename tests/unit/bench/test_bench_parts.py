@@ -11,10 +11,12 @@ import pytest
 from emotirt.bench.frontend import FrontendSettings, frontend_result, measure_frontend
 from emotirt.bench.results import BenchmarkResult, describe_hardware, measured, write_result
 from emotirt.bench.sentences import KINDS, paragraphs, sentences, sixty_characters, unlisted_word
+from emotirt.bench.spelling import measure_spelling
 from emotirt.bench.stats import distribution
 from emotirt.bench.summary import SUMMARY_KEYS, collect_summary, write_summary
 from emotirt.errors import InvalidRequest, OutputError
 from emotirt.text.lexicon import default_lexicon
+from emotirt.text.spelling_score import Split, split_words
 
 
 def test_percentiles_of_a_known_series() -> None:
@@ -131,3 +133,16 @@ def test_frontend_report_counts_what_it_says() -> None:
     assert content["values"]["frontend.p50_ms"]["value"] == pytest.approx(report.every.p50, rel=1e-3)
     assert content["settings"]["warm_up"] == 2
     assert {"p50", "p90", "p95", "p99"} <= set(content["details"]["zh"])
+
+
+def test_spelling_result_tells_errors_on_held_out_words() -> None:
+    whole = split_words(default_lexicon())
+    test, valid = dict(list(whole.test.items())[:150]), dict(list(whole.valid.items())[:50])
+    content = measure_spelling(Split(whole.train, valid, test)).to_dict()
+    details = content["details"]
+    assert (details["test"]["words"], details["valid"]["words"]) == (150, 50)
+    assert details["train_words"] == len(whole.train)
+    error = content["values"]["spelling.phoneme_error_pct"]
+    assert error["unit"] == "%"
+    assert 4 < error["value"] < 16
+    assert content["values"]["spelling.phoneme_error_no_stress_pct"]["value"] < error["value"]
