@@ -10,76 +10,39 @@ from collections.abc import Callable
 
 from emotirt.text import english_numbers as en
 from emotirt.text.english_roman import NUMERAL, roman_text
+from emotirt.text.english_terms import (
+    ABBREVIATIONS,
+    ADDRESS_WORDS,
+    COUNTRIES,
+    CURRENCIES,
+    DAYS,
+    INVARIABLE,
+    LETTER_A,
+    MONTH_OF,
+    MONTHS,
+    SCALES,
+    SYMBOLS,
+    UNITS,
+)
 
-_MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-    "December",
-)  # fmt: skip
-_MONTH_OF = {name[:3].lower(): name for name in _MONTHS}
-_UNITS = {
-    "km/h": "kilometers per hour", "kmh": "kilometers per hour", "kph": "kilometers per hour", "mph": "miles per hour",
-    "m/s": "meters per second", "fps": "frames per second", "km": "kilometers", "cm": "centimeters",
-    "mm": "millimeters", "nm": "nanometers", "m": "meters", "ft": "feet", "mi": "miles", "kg": "kilograms",
-    "mg": "milligrams", "g": "grams", "lbs": "pounds", "lb": "pounds", "oz": "ounces", "ml": "milliliters",
-    "mL": "milliliters", "l": "liters", "L": "liters", "TB": "terabytes", "GB": "gigabytes", "MB": "megabytes",
-    "KB": "kilobytes", "kB": "kilobytes", "GHz": "gigahertz", "MHz": "megahertz", "kHz": "kilohertz", "Hz": "hertz",
-    "ms": "milliseconds", "hrs": "hours", "hr": "hours", "h": "hours", "min": "minutes", "mins": "minutes",
-    "sec": "seconds", "secs": "seconds", "s": "seconds", "kW": "kilowatts", "W": "watts", "kV": "kilovolts",
-    "V": "volts", "dB": "decibels", "px": "pixels", "°C": "degrees Celsius", "°F": "degrees Fahrenheit",
-    "℃": "degrees Celsius", "℉": "degrees Fahrenheit", "°": "degrees", "%": "percent", "‰": "per mille",
-    "x": "times", "k": "thousand", "m²": "square meters", "km²": "square kilometers", "cm²": "square centimeters",
-    "m³": "cubic meters", "cm³": "cubic centimeters", "USD": "US dollars", "EUR": "euros", "GBP": "pounds",
-    "RMB": "yuan", "CNY": "yuan", "JPY": "yen", "¢": "cents", "sq ft": "square feet", "sq m": "square meters",
-    "sq km": "square kilometers", "sq mi": "square miles",
-}  # fmt: skip
-LETTER_A = "ay"
-_INVARIABLE = frozenset({"hertz", "percent", "per mille", "times", "thousand", "yuan", "yen"})
-_CURRENCIES = {"$": ("dollar", "cent"), "£": ("pound", "penny"), "€": ("euro", "cent"), "¥": ("yuan", "")}
-_COUNTRIES = {"US": "US ", "A": "Australian ", "C": "Canadian ", "HK": "Hong Kong ", "NZ": "New Zealand ", "": ""}
-_SCALES = {"k": "thousand", "K": "thousand", "m": "million", "M": "million", "bn": "billion", "B": "billion"}
-_TITLES = {
-    "Mr": "Mister", "Mrs": "Missus", "Ms": "Miz", "Dr": "Doctor", "Prof": "Professor", "St": "Saint", "Jr": "Junior",
-    "Sr": "Senior", "Gen": "General", "Capt": "Captain", "Lt": "Lieutenant", "Sgt": "Sergeant", "Gov": "Governor",
-    "Rev": "Reverend", "Hon": "Honorable", "Col": "Colonel", "Mt": "Mount", "Ave": "Avenue", "Blvd": "Boulevard",
-    "Inc": "Incorporated", "Ltd": "Limited", "Corp": "Corporation", "Messrs": "Messieurs", "Co": "Company",
-    "Sen": "Senator", "Rep": "Representative", "Pres": "President", "Ft": "Fort",
-}  # fmt: skip
-_PHRASES = {
-    "vs": "versus", "etc": "et cetera", "e.g": "for example", "i.e": "that is", "approx": "approximately",
-    "dept": "department", "fig": "figure", "est": "established",
-}  # fmt: skip
-_ABBREVIATIONS = _TITLES | _PHRASES | {name.capitalize(): spoken for name, spoken in _PHRASES.items()}
-_ADDRESS_WORDS = {
-    ".": " dot ", "/": " slash ", "@": " at ", "-": " dash ", "_": " underscore ", "?": " question mark ",
-    "=": " equals ", "&": " and ", "#": " hash ", "%": " percent ", ":": " colon ", "+": " plus ", "~": " tilde ",
-}  # fmt: skip
-_SYMBOLS = {
-    "&": " and ", "+": " plus ", "=": " equals ", "@": " at ", "%": " percent ", "×": " times ", "÷": " divided by ",
-    "°": " degrees ", "_": " ", "/": " ", "\\": " ", "|": " ", "*": " ", "^": " ", "<": " less than ",
-    ">": " greater than ", "≈": " about ", "±": " plus or minus ", "≤": " at most ", "≥": " at least ", "$": " dollar ",
-    "£": " pound ", "€": " euro ", "¥": " yuan ", "©": " copyright ", "®": " ", "™": " ", "№": " number ",
-    "\u2212": " minus ", "\u2044": " over ", "²": " squared ", "³": " cubed ", "√": " root ", "∞": " infinity ",
-    "π": " pi ", "#": " ",
-}  # fmt: skip
 _NUM = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sept?|Oct|Nov|Dec)(?:uary|ruary|ch|il|e|y|ust|ember|tember|ober)?"
 _DOMAIN = (
     r"com|org|net|io|ai|cn|edu|gov|uk|de|dev|app|info|co|me|tv"
     r"|txt|pdf|py|md|jpe?g|png|gif|zip|csv|json|html?|js|exe|docx?|xlsx?|mp3|mp4|wav|onnx"
 )
-_DAYS = {
-    "mon": "Monday", "tue": "Tuesday", "wed": "Wednesday", "thu": "Thursday", "fri": "Friday", "sat": "Saturday",
-    "sun": "Sunday",
-}  # fmt: skip
 _DAY = r"(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs?)?|Fri|Sat(?:ur)?|Sun)(?:day)?"
 _NUMBERED = "Room|Flight|Route|Highway|Interstate|Boeing|Airbus|Suite|Apartment|Apt|Bus|Train|Gate|Channel|Unit"
 _MONEY_PARTS = re.compile(r"([A-Z]*)([$£€¥])\s?([\d,.]*\d)(?:\s?[-–]\s?[$£€¥]?([\d,.]*\d))?\s?([A-Za-z]*)")
-_UNIT = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
+_UNIT = "|".join(sorted(map(re.escape, UNITS), key=len, reverse=True))
+_RANGE_UNIT = re.compile(rf"(?:{_UNIT})$")
 _ALTERNATIVES = {
     "address": rf"(?:https?://|www\.)[^\s\u3000-\u9fff]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
     rf"|\b[A-Za-z0-9][\w-]*(?:\.[\w-]+)*\.(?:{_DOMAIN})\b(?:/[^\s\u3000-\u9fff]*)?",
     "hexadecimal": r"\b0x[0-9A-Fa-f]+\b",
-    "emoticon": r"<3(?!\d)",
+    "emoticon": r"<3(?!\d)|\${2,}(?!\d)",
+    "doctorate": r"\bPh\.\s?D\b\.?",
+    "power": r"\^\d{1,3}(?!\d)",
     "days": rf"\b{_DAY}\b\.?\s?[-–]\s?{_DAY}\b"
     rf"|\b(?:Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun)\b\.?(?=,?\s(?:\d|{_MONTH}\b))",
     "page": r"\bpp?\.\s?(?=\d)",
@@ -103,7 +66,8 @@ _ALTERNATIVES = {
     r"(?:\s?(?:million|billion|trillion|thousand|bn|[kKmMB])\b)?",
     "decade": r"\b(?:1[1-9]|20)\d0'?s\b|(?<=the )[2-9]0'?s\b|(?<=['\u2019])[2-9]0s\b|(?<=(?:mid|ate|rly)[ -])[2-9]0s\b",
     "nth": r"\b\d[\d,]*(?:st|nd|rd|th)\b",
-    "range": r"(?<![\w.-])\d+(?:\.\d+)?%?\s?[-–~]\s?\d+(?:\.\d+)?(?![\w-]|\.\d)(?:\s?%)?",
+    "range": rf"(?<![\w.-])\d+(?:\.\d+)?%?\s?[-–~]\s?\d+(?:\.\d+)?(?![\w-]|\.\d)(?:\s?(?:{_UNIT})(?![A-Za-z\d]))?"
+    rf"|(?<![\w.-])\d+(?:\.\d+)?\s?[-–~]\s?\d+(?:\.\d+)?\s?(?:{_UNIT})(?![A-Za-z\d])",
     "score": r"(?<![\w:.])\d{1,4}:\d{1,2}(?![\w:]|\.\d)",
     "feet": r"(?<![\w.])\d+\s?(?:'|ft\.?)\s?\d{1,2}(?:\s?in\b|\")?(?![\w.]\d)",
     "mixed": r"(?<![\w./])(?:\d{1,3}\s)?\d{1,3}[/\u2044]\d{1,3}(?![\w/])",
@@ -114,18 +78,18 @@ _ALTERNATIVES = {
     "signed": rf"(?<![\w.)-])[-\u2212](?:{_NUM})",
     "hash": r"\#(?=\d)|\bNos?\.\s?(?=\d)",
     "about": r"~(?=\d)",
-    "formula": r"\b(?:CO|NO|SO)[23]\b|\bmc(?=²)",
+    "formula": r"\b(?:CO|NO|SO)[23]\b|\bmc(?=²|\^2)",
     "letter_and": r"\b[A-Z]{1,2}\s?&\s?[A-Z]{1,2}\b",
-    "letter_a": r"\bA(?=-?\d)",
+    "letter_a": r"\bA(?=-?\d)|(?<=\d)A\b",
     "wireless": r"\b[Ww]i-[Ff]i\b",
     "model": r"(?<=[A-Za-z])-?\d+(?:s\b)?(?!\d|[.,]\d)|(?<![\w.,])\d+(?=[A-Za-z])",
     "plain": rf"{_NUM}|(?<![\w.])\.\d+",
     "language": r"\bC\+\+|\b[CF]\#",
     "roman": NUMERAL.pattern,
-    "abbreviation": rf"\b(?:{'|'.join(sorted(map(re.escape, _ABBREVIATIONS), key=len, reverse=True))})\.",
+    "abbreviation": rf"\b(?:{'|'.join(sorted(map(re.escape, ABBREVIATIONS), key=len, reverse=True))})\.",
     "short": r"\bw/o\b|\bw/(?=\s|[a-z])",
     "initials": r"\b(?:[A-Za-z]\.){2,}(?:[A-Za-z]\b)?|\b[A-Z]\.(?=\s?[A-Z])",
-    "symbol": f"[{re.escape(''.join(_SYMBOLS))}]",
+    "symbol": f"[{re.escape(''.join(SYMBOLS))}]",
 }
 _LOOSE_S = re.compile(r"(?<=\w) +'s\b")
 _PATTERN = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _ALTERNATIVES.items()))
@@ -151,7 +115,7 @@ def _address(match: re.Match[str]) -> str:
     tail = re.search(r"[.,;:!?)\]'\"]*$", body)
     end = tail.start() if tail else len(body)
     spoken = re.sub(r"\bwww\b", "W W W", body[:end])
-    spoken = "".join(_ADDRESS_WORDS.get(char, char) for char in spoken)
+    spoken = "".join(ADDRESS_WORDS.get(char, char) for char in spoken)
     return re.sub(r"\d+", lambda run: f" {en.digits(run.group())} ", spoken) + " " + body[end:]
 
 
@@ -161,7 +125,7 @@ def _letters(text: str) -> str:
 
 
 def _month_and_day(month: int, day: int) -> str:
-    return f"{_MONTHS[month - 1]} {en.ordinal(day)}"
+    return f"{MONTHS[month - 1]} {en.ordinal(day)}"
 
 
 def _numbered(match: re.Match[str]) -> str:
@@ -172,7 +136,7 @@ def _numbered(match: re.Match[str]) -> str:
 def _date(year: str, month: int, day: int) -> str:
     if not (1 <= month <= 12 and 1 <= day <= 31):
         return " ".join(_integer(part) for part in (year, str(month), str(day)))
-    return f"{_MONTHS[month - 1]} {en.ordinal(day)}, {_integer(year)}"
+    return f"{MONTHS[month - 1]} {en.ordinal(day)}, {_integer(year)}"
 
 
 def _iso_date(match: re.Match[str]) -> str:
@@ -190,14 +154,14 @@ def _slash_date(match: re.Match[str]) -> str:
 
 def _month_day(match: re.Match[str]) -> str:
     name, day, *rest = re.findall(r"[A-Za-z]{3,}|\d+", match.group())
-    spoken = f"{_MONTH_OF[name[:3].lower()]} {en.ordinal(int(day))}"
+    spoken = f"{MONTH_OF[name[:3].lower()]} {en.ordinal(int(day))}"
     return f"{spoken}, {_integer(rest[0])}" if rest else spoken
 
 
 def _day_month(match: re.Match[str]) -> str:
     day, *_, name = re.findall(r"\d+|[A-Za-z]{3,}", match.group())
     article = "" if match.string[: match.start()].lower().endswith("the ") else "the "
-    return f"{article}{en.ordinal(int(day))} of {_MONTH_OF[name[:3].lower()]}"
+    return f"{article}{en.ordinal(int(day))} of {MONTH_OF[name[:3].lower()]}"
 
 
 def _half_day(text: str) -> str:
@@ -237,14 +201,14 @@ def _small(text: str) -> str:
 
 def _money(match: re.Match[str]) -> str:
     country, sign, first, second, scale = _MONEY_PARTS.findall(match.group())[0]
-    one, cent = _CURRENCIES[sign]
-    one = _COUNTRIES[country] + one
+    one, cent = CURRENCIES[sign]
+    one = COUNTRIES[country] + one
     many = one if one == "yuan" else one + "s"
     if second:
-        return " ".join([en.number(first), "to", en.number(second), _SCALES.get(scale, scale), many])
+        return " ".join([en.number(first), "to", en.number(second), SCALES.get(scale, scale), many])
     whole, _, fraction = first.replace(",", "").partition(".")
     if scale:
-        return f"{en.number(first)} {_SCALES.get(scale, scale)} {many}"
+        return f"{en.number(first)} {SCALES.get(scale, scale)} {many}"
     if len(fraction) != 2 or not cent:
         return f"{en.number(first)} {one if first == '1' else many}"
     cents = f"{en.cardinal(int(fraction))} {cent if fraction == '01' else 'pence' if cent == 'penny' else cent + 's'}"
@@ -276,7 +240,8 @@ def _range(match: re.Match[str]) -> str:
         word = "minus"
     elif " " in match.group() and float(low) > float(high):
         word = "—"
-    return f"{_integer(low)} {word} {_integer(high)}" + (" percent" if match.group().endswith("%") else "")
+    unit = _RANGE_UNIT.search(match.group())
+    return f"{_integer(low)} {word} {_integer(high)}" + (f" {UNITS[unit.group()]}" if unit else "")
 
 
 def _feet(match: re.Match[str]) -> str:
@@ -301,8 +266,8 @@ def _mixed(match: re.Match[str]) -> str:
 
 def _measure(match: re.Match[str]) -> str:
     numeral, unit = re.findall(r"([-\u2212]?[\d,.]*\d)\s?(.+)", match.group())[0]
-    name = _UNITS[unit.rstrip(".")]
-    if numeral == "1" and name not in _INVARIABLE:
+    name = UNITS[unit.rstrip(".")]
+    if numeral == "1" and name not in INVARIABLE:
         head, _, rest = name.partition(" ")
         name = ("foot" if head == "feet" else head.removesuffix("s")) + (" " + rest if rest else "")
     return f"{en.number(numeral)} {name}"
@@ -313,7 +278,7 @@ def _abbreviation(match: re.Match[str]) -> str:
     following = match.string[match.end() : match.end() + 2].strip()
     if name == "St" and not following.isupper():
         return "Street"
-    return _ABBREVIATIONS[name]
+    return ABBREVIATIONS[name]
 
 
 _HANDLERS: dict[str, Callable[[re.Match[str]], str]] = {
@@ -324,6 +289,9 @@ _HANDLERS: dict[str, Callable[[re.Match[str]], str]] = {
     "score": lambda match: " to ".join(en.number(part) for part in match.group().split(":")),
     "hexadecimal": lambda match: " ".join(en.digits(c) or c.upper() for c in match.group()),
     "emoticon": lambda _: " ",
+    "doctorate": lambda _: "PhD",
+    "power": lambda match: {"^2": "squared", "^3": "cubed"}.get(match.group())
+    or f"to the power of {en.number(match.group()[1:])}",
     "page": lambda match: "pages" if match.group().startswith("pp") else "page",
     "nine_eleven": lambda _: "nine eleven",
     "fifty_fifty": lambda _: "fifty fifty",
@@ -332,7 +300,7 @@ _HANDLERS: dict[str, Callable[[re.Match[str]], str]] = {
     "letter_and": lambda match: " and ".join(_letters(part.strip()) for part in match.group().split("&")),
     "wireless": lambda _: "WiFi",
     "by": lambda _: "by",
-    "days": lambda match: " to ".join(_DAYS[day[:3].lower()] for day in re.findall("[A-Z][a-z]+", match.group())),
+    "days": lambda match: " to ".join(DAYS[day[:3].lower()] for day in re.findall("[A-Z][a-z]+", match.group())),
     "day_of_month": lambda match: _month_and_day(*map(int, match.group().split("/"))), "numbered": _numbered,
     "product": lambda _: "times",
     "minus": lambda _: "minus",
@@ -347,5 +315,5 @@ _HANDLERS: dict[str, Callable[[re.Match[str]], str]] = {
     "plain": lambda match: _integer(match.group()),
     "language": lambda match: match.group()[0] + (" plus plus" if match.group().endswith("+") else " sharp"),
     "initials": lambda match: _letters(match.group()),
-    "symbol": lambda match: _SYMBOLS[match.group()],
+    "symbol": lambda match: SYMBOLS[match.group()],
 }  # fmt: skip

@@ -97,6 +97,7 @@ _PAST_HINTS = _words(
     "have has had having i've you've we've they've he's she's been be was were is are just already he she "
     "yesterday once ever"
 )
+_DETERMINERS = _words("the a an this that my your his her its our their open every each")
 _PAST_TIMES = _words("yesterday ago last")
 _STATES = _words("am are was were be been being feel feels felt very quite so perfectly i'm you're we're they're not")
 _SINGULAR_SUBJECTS = _words("he she it who which that one")
@@ -170,8 +171,11 @@ def _tears(words: Sequence[str], index: int) -> Symbols:
 
 
 def _wound(words: Sequence[str], index: int) -> Symbols:
-    verb = _before(words, index) not in _NOUN_BEFORE and _after(words, index) in _OBJECTS_AFTER | _PARTICLES
-    return _phones("W AW1 N D" if verb else "W UW1 N D")
+    before, after = _before(words, index), _after(words, index)
+    turned = (after in _PARTICLES and before not in _DETERMINERS) or (
+        after in _OBJECTS_AFTER and before not in _NOUN_BEFORE
+    )
+    return _phones("W AW1 N D" if turned else "W UW1 N D")
 
 
 def _upset(words: Sequence[str], index: int) -> Symbols:

@@ -16,7 +16,7 @@ from emotirt.text.english_text import english_text, has_roman_numeral
 HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _HAN = re.compile(f"[{HAN}]")
 _NON_HAN = re.compile(f"[^{HAN}，、；。？！：]+")
-_LATIN_WORD = re.compile(r"[A-Za-z]{2,}")
+_LATIN_WORD = re.compile(r"[A-Za-z]{2,}|\b[Ia]\b")
 _PLAIN = re.compile(
     rf"[A-Za-z\s,;:?!'\"()\u2014\u201c\u201d…，。、？！；：《》「」『』【】（）\U000f0000-\U000ffffd{HAN}]*"
 )

@@ -39,6 +39,26 @@ def test_words_boundaries_and_marks(text: str, said: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("我们team有5个engineer。", "我们 team 有 五个 engineer"),
+        ("Hello大家好，welcome to我的频道！", "Hello 大家 好 welcome to 我 的 频道"),
+        ("deadline是明天下午3:30。", "deadline 是 明天 下午 三点 三十分"),
+        ("年薪$200,000，在Google。", "年薪 二十 万美元 在 Google"),
+        ("Python 3.12的新feature", "Python 三点 一二 的 新 feature"),
+        ("I was born in 1990年 in 北京.", "I was born in 一九九零年 in 北京"),
+        ("I have 3 cats, 你呢？", "I have three cats 你 呢"),
+        ("Mr. Wang说GPU温度75°C。", "Mister Wang 说 GPU 温度 七十五 摄氏度"),
+        ("发到a@b.com，谢谢", "发到 a at b dot com 谢谢"),
+        ("10:30", "ten thirty"),
+        ("上课。10:30。", "上课 十点 三十分"),
+    ],
+)
+def test_both_languages_in_one_sentence(text: str, words: str) -> None:
+    assert [word.text for one in FRONTEND.utterances(text) for word in one.words] == words.split()
+
+
+@pytest.mark.parametrize(
     ("text", "pieces"),
     [
         ("One. Two! Three?", ["One. ", "Two! ", "Three?"]),
