@@ -48,6 +48,8 @@ def apply_neutral_tones(sentence: Sentence) -> None:
                 last.tone = NEUTRAL
         elif last.hanzi == "们" or (last.hanzi in "的了着么" and last.letters == _PARTICLES[last.hanzi]):
             last.tone = NEUTRAL
+        if last.hanzi == "地" and len(word.text) == 3 and word.text[0] == word.text[1]:  # 嗡嗡地
+            last.letters, last.tone = "de", NEUTRAL
         if len(word.syllables) in (2, 3):
             _repeat(word.syllables[:2], word.text[:2])
         if len(word.syllables) == 2 and last.hanzi == "过" and word.text[0] in _EXPERIENCED_VERBS:
