@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from emotirt.text import english_numbers as numbers
 from emotirt.text.frontend import Frontend
-from emotirt.text.g2p import default_model
+from emotirt.text.g2p import UNDIVIDED_PRODUCT, default_model, product
 from emotirt.text.symbols import EN_CONSONANTS, EN_STRESSES, EN_VOWELS
 
 ASSETS = Path(__file__).parents[2] / "assets"
@@ -106,3 +107,12 @@ def test_the_spelling_model_gives_phonemes_with_one_primary_stress(word: str) ->
 )  # fmt: skip
 def test_made_up_words_are_read_as_english(word: str, phonemes: str) -> None:
     assert " ".join(default_model().read(word)) == phonemes
+
+
+@pytest.mark.parametrize("count", [1, 3, 4, 5, 9, 40])
+def test_divided_products_equal_the_whole(count: int) -> None:
+    generator = np.random.default_rng(count)
+    rows = generator.standard_normal((count, 192)).astype(np.float32)
+    matrix = generator.standard_normal((192, 576)).astype(np.float32)
+    assert (count * matrix.size > UNDIVIDED_PRODUCT) == (count > 3)
+    np.testing.assert_allclose(product(rows, matrix), rows @ matrix, rtol=1e-4, atol=1e-4)
