@@ -8,6 +8,7 @@ dictionary lists costs is measured apart, because most sentences have none.
 from __future__ import annotations
 
 import itertools
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -101,6 +102,7 @@ def frontend_result(report: FrontendReport, settings: FrontendSettings) -> Bench
         asdict(settings),
         {
             "unit": "ms",
+            "load_average": [round(value, 2) for value in os.getloadavg()] if hasattr(os, "getloadavg") else [],
             "characters_mean": round(report.characters, 1),
             "all": report.every.to_dict(),
             **{name: spread.to_dict() for name, spread in names.items()},

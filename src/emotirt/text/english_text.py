@@ -32,6 +32,7 @@ _DOMAIN = (
     r"|txt|pdf|py|md|jpe?g|png|gif|zip|csv|json|html?|js|exe|docx?|xlsx?|mp3|mp4|wav|onnx"
 )
 _DAY = r"(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs?)?|Fri|Sat(?:ur)?|Sun)(?:day)?"
+_SHORT_DAY = r"(?:Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun)"
 _NUMBERED = "Room|Flight|Route|Highway|Interstate|Boeing|Airbus|Suite|Apartment|Apt|Bus|Train|Gate|Channel|Unit"
 _MONEY_PARTS = re.compile(r"([A-Z]*)([$£€¥])\s?([\d,.]*\d)(?:\s?[-–]\s?[$£€¥]?([\d,.]*\d))?\s?([A-Za-z]*)")
 _UNIT = "|".join(sorted(map(re.escape, UNITS), key=len, reverse=True))
@@ -44,11 +45,12 @@ _ALTERNATIVES = {
     "doctorate": r"\bPh\.\s?D\b\.?",
     "power": r"\^\d{1,3}(?!\d)",
     "days": rf"\b{_DAY}\b\.?\s?[-–]\s?{_DAY}\b"
-    rf"|\b(?:Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun)\b\.?(?=,?\s(?:\d|{_MONTH}\b))",
+    rf"|\b{_SHORT_DAY}(?:\.(?=,?\s\d)|\.?(?=,?\s{_MONTH}\b)|(?=,\s\d))",
     "page": r"\bpp?\.\s?(?=\d)",
     "nine_eleven": r"(?<![\w/])9/11(?![\w/])",
-    "day_of_month": r"(?<=\b[Oo]n )(?:1[0-2]|0?[1-9])/(?:3[01]|[12]\d|0?[1-9])(?![\w/])",
-    "early_year": r"(?<=\b[Ii]n )10\d\d(?![\w,.]?\d)(?=[\s,.;)]|$)|(?<=\byear )10\d\d\b(?![,.]\d)",
+    "day_of_month": r"(?<=\b[Oo]n )(?:1[0-2]|0?[1-9])/(?:3[01]|[12]\d|0?[1-9])(?![\w/]|\sof\b)",
+    "early_year": r"(?<=\b[Ii]n )10\d\d(?![\w,.]?\d)(?=[,.;)]|$|\s(?:the|an?|and|or|when|by|to|he|she|it|they|after|before)\b)"
+    r"|(?<=\byear )10\d\d\b(?![,.]\d)",
     "numbered": rf"\b(?:{_NUMBERED})\s\d{{3,4}}\b(?![,.]\d)|\b(?:RTX|GTX|RX)\s\d{{3,4}}\b",
     "fifty_fifty": r"(?<![\w.-])50[-/]50(?![\w-])",
     "iso_date": r"\b\d{4}-\d{1,2}-\d{1,2}\b",
