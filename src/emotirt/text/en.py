@@ -19,7 +19,7 @@ _CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+")
 _ELISIONS = frozenset({"'em", "'til", "'tis", "'twas", "'cause", "'bout", "'kay"})
 _SPELLED = frozenset({"US", "IT", "AI", "UK", "EU", "UN", "ID", "PM", "AM", "OS", "IP", "TV", "PC", "UI", "CEO", "ET"})
 _SPELLED_EVEN_IN_CAPITALS = _SPELLED - {"US", "IT", "ID", "AM", "ET", "UN"}
-_SPELLED_AMONG_SMALL = _SPELLED | {"AD", "LA", "MI", "PA", "MA", "AR", "ER", "DA"}
+_SPELLED_AMONG_SMALL = _SPELLED | {"AD", "LA", "MI", "PA", "MA", "AR", "ER", "DA", "LAX", "ORD"}
 _DRAWN_OUT = re.compile(r"([a-z])\1{2,}")
 _LONGEST_INITIALS = 4
 _PREFIXES = {"re": ("R", "IY0")}

@@ -21,7 +21,9 @@ UNITS = {
     "℃": "degrees Celsius", "℉": "degrees Fahrenheit", "°": "degrees", "%": "percent", "‰": "per mille",
     "x": "times", "k": "thousand", "m²": "square meters", "km²": "square kilometers", "cm²": "square centimeters",
     "m³": "cubic meters", "cm³": "cubic centimeters", "USD": "US dollars", "EUR": "euros", "GBP": "pounds",
-    "RMB": "yuan", "CNY": "yuan", "JPY": "yen", "¢": "cents", "sq ft": "square feet", "sq m": "square meters",
+    "RMB": "yuan", "CNY": "yuan", "JPY": "yen", "¢": "cents", "€": "euros", "£": "pounds",
+    "kbps": "kilobits per second",
+    "Mbps": "megabits per second", "Gbps": "gigabits per second", "sq ft": "square feet", "sq m": "square meters",
     "sq km": "square kilometers", "sq mi": "square miles", "tsp": "teaspoons",
     "tbsp": "tablespoons",
 }  # fmt: skip

@@ -49,7 +49,8 @@ _ALTERNATIVES = {
     "page": r"\bpp?\.\s?(?=\d)",
     "nine_eleven": r"(?<![\w/])9/11(?![\w/])",
     "day_of_month": r"(?<=\b[Oo]n )(?:1[0-2]|0?[1-9])/(?:3[01]|[12]\d|0?[1-9])(?![\w/]|\sof\b)",
-    "early_year": r"(?<=\b[Ii]n )10\d\d(?![\w,.]?\d)(?=[,.;)]|$|\s(?:the|an?|and|or|when|by|to|he|she|it|they|after|before)\b)"
+    "early_year": r"(?<=\b[Ii]n )10\d\d(?![\w,.]?\d)"
+    r"(?=[,.;)]|$|\s(?:the|an?|and|or|when|by|to|he|she|it|they|after|before)\b)"
     r"|(?<=\byear )10\d\d\b(?![,.]\d)",
     "numbered": rf"\b(?:{_NUMBERED})\s\d{{3,4}}\b(?![,.]\d)|\b(?:RTX|GTX|RX)\s\d{{3,4}}\b",
     "fifty_fifty": r"(?<![\w.-])50[-/]50(?![\w-])",
@@ -73,13 +74,14 @@ _ALTERNATIVES = {
     "score": r"(?<![\w:.])\d{1,4}:\d{1,2}(?![\w:]|\.\d)",
     "feet": r"(?<![\w.])\d+\s?(?:'|ft\.?)\s?\d{1,2}(?:\s?in\b|\")?(?![\w.]\d)",
     "mixed": r"(?<![\w./])(?:\d{1,3}\s)?\d{1,3}[/\u2044]\d{1,3}(?![\w/])",
+    "duration": r"\b\d{1,3}h\s?\d{1,2}m(?:in)?\b",
     "measure": rf"(?<![\w.])[-\u2212]?(?:{_NUM})\s?(?:{_UNIT})(?![A-Za-z\d])(?:\.(?=,|\s[a-z]))?",
     "by": r"(?<=\d[a-z]|[a-z][a-z])\s[x×]\s(?=\d)",
     "product": r"(?<=\d)\s?[x×*]\s?(?=\d)",
     "minus": r"(?<=\d)\s[-\u2212]\s(?=\d)",
     "signed": rf"(?<![\w.)-])[-\u2212](?:{_NUM})",
     "hash": r"\#(?=\d)|\bNos?\.\s?(?=\d)",
-    "about": r"~(?=\d)",
+    "about": r"~(?=[\d$£€])",
     "formula": r"\b(?:CO|NO|SO)[23]\b|\bmc(?=²|\^2)",
     "letter_and": r"\b[A-Z]{1,2}\s?&\s?[A-Z]{1,2}\b",
     "letter_a": r"\bA(?=-?\d)|(?<=\d)A\b",
@@ -309,6 +311,7 @@ _HANDLERS: dict[str, Callable[[re.Match[str]], str]] = {
     "signed": lambda match: en.number(match.group()),
     "hash": lambda _: "number",
     "about": lambda _: "about",
+    "duration": lambda match: "{} hours {} minutes".format(*map(en.number, re.findall(r"\d+", match.group()))),
     "feet": _feet, "model": _model,
     "times": lambda _: "to",
     "dialled": lambda match: en.digits(match.group()),

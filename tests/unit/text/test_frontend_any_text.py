@@ -63,7 +63,7 @@ def check_message(message: str) -> None:
     assert len(message) < 600
 
 
-@settings(max_examples=300, deadline=10_000)
+@settings(max_examples=150, deadline=30_000)
 @given(TEXTS)
 def test_any_text_gives_utterances_or_our_error(text: str) -> None:
     try:
@@ -76,7 +76,7 @@ def test_any_text_gives_utterances_or_our_error(text: str) -> None:
         check(utterance, 240)
 
 
-@settings(max_examples=200, deadline=10_000)
+@settings(max_examples=150, deadline=30_000)
 @given(TEXTS)
 def test_small_utterances_keep_their_limit(text: str) -> None:
     try:
@@ -87,7 +87,7 @@ def test_small_utterances_keep_their_limit(text: str) -> None:
         check(utterance, 16)
 
 
-@settings(max_examples=200, deadline=10_000)
+@settings(max_examples=150, deadline=30_000)
 @given(TEXTS)
 def test_a_whole_text_is_labelled_or_refused_as_its_utterances_are(text: str) -> None:
     try:
@@ -101,7 +101,7 @@ def test_a_whole_text_is_labelled_or_refused_as_its_utterances_are(text: str) ->
     assert utterances
 
 
-@settings(max_examples=300, deadline=10_000)
+@settings(max_examples=150, deadline=30_000)
 @given(TEXTS)
 def test_splitting_loses_no_character(text: str) -> None:
     for split in (split_sentences, split_clauses, split_half):
@@ -110,7 +110,7 @@ def test_splitting_loses_no_character(text: str) -> None:
         assert all(pieces)
 
 
-@settings(max_examples=200, deadline=10_000)
+@settings(max_examples=150, deadline=30_000)
 @given(st.lists(HOSTILE.filter(lambda part: "[" not in part and "]" not in part) | st.just("word "), max_size=12))
 def test_utterances_join_to_the_text(parts: list[str]) -> None:
     """Without pauses nothing of the text is missing, not even what is not spoken."""
@@ -122,7 +122,7 @@ def test_utterances_join_to_the_text(parts: list[str]) -> None:
     assert "".join(utterance.text for utterance in utterances) == text
 
 
-@settings(max_examples=200, deadline=10_000)
+@settings(max_examples=150, deadline=30_000)
 @given(TEXTS)
 def test_normalized_text_has_words_and_marks_only(text: str) -> None:
     normalized = normalize(text)
@@ -155,8 +155,8 @@ RUNS = [
     "$", "e\u0301",
 ]  # fmt: skip
 DIGIT_RUNS = ["1", "0", "1,", "1.", "1-", "1:", "1/", "1 ", "$1", "%", "+1", "1x"]
-MANY_CHARACTERS = 20_000
-LONGEST_CPU_S = 5.0  # the slowest takes about 1 s on two slow cores, a quadratic one 10 s and more
+MANY_CHARACTERS = 10_000
+LONGEST_CPU_S = 3.0  # the slowest takes about 0.5 s on two slow cores, a quadratic one soon 3 s and more
 
 
 @pytest.mark.parametrize("unit", RUNS + DIGIT_RUNS)
@@ -183,6 +183,6 @@ def test_a_book_of_100_000_characters_is_read_in_seconds() -> None:
     text *= 100_000 // len(text)
     started_s = time.process_time()
     utterances = WIDE.utterances(text)
-    assert time.process_time() - started_s < 4 * LONGEST_CPU_S
+    assert time.process_time() - started_s < 6 * LONGEST_CPU_S
     assert "".join(utterance.text for utterance in utterances) == text
     assert max(utterance.ids.size for utterance in utterances) <= 240
