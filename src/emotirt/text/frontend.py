@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from emotirt.errors import EmptyText, InvalidRequest, TextTooLong
-from emotirt.text.control import MAX_PAUSE_S, ControlledText, Passage, controls_from_text
+from emotirt.text.control import MAX_PAUSE_S, ControlledText, Passage, controls_from_text, shown
 from emotirt.text.normalize import normalize
 from emotirt.text.phonemes import Pronunciation
 from emotirt.text.sequence import Item, Mark, items_from_text, symbols_from_items, token_count
@@ -114,8 +114,7 @@ class Frontend:
         return controls_from_text(text, self._table)
 
     def _empty(self, text: str) -> EmptyText:
-        shown = text if len(text) <= 40 else text[:40] + "…"
-        return EmptyText(f"nothing in {shown!r} can be spoken; give English or Chinese words")
+        return EmptyText(f"nothing in '{shown(text)}' can be spoken; give English or Chinese words")
 
     def _passage_utterances(self, passage: Passage, controlled: ControlledText) -> list[Utterance]:
         spoken: list[_Piece] = []

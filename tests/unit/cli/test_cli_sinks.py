@@ -114,7 +114,8 @@ def test_player_options_name_the_rate() -> None:
         (
             ["sya"],
             2,
-            "unknown command 'sya'; available: say, voices, doctor, demo, bench, train, build; did you mean 'say'?",
+            "unknown command 'sya'; available: say, voices, doctor, demo, bench, train, build, evaluate; "
+            "did you mean 'say'?",
         ),
         (["say", "--speed", "fast", "Hi"], 2, "argument --speed: invalid float value: 'fast' (see emotirt say --help)"),
         (["say", "--nonsense", "Hi"], 2, "unrecognized arguments: --nonsense (see emotirt say --help)"),
