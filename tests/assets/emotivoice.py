@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotirt.build.emotivoice import PublicModel, load_public_model
+from emotirt.build.emotivoice_bundle import build_public_bundle
 from emotirt.build.emotivoice_files import EmotiVoiceFiles
+from emotirt.build.parity import ShapeCase
 
 FOLDER = Path(__file__).parent / "emotivoice_tiny"
 GENERATORS = ("g_00000001", "g_00000001_weight_norm_legacy")
@@ -41,3 +43,8 @@ def copied_files(directory: Path) -> EmotiVoiceFiles:
 def arrays(name: str) -> Mapping[str, NDArray[Any]]:
     with np.load(FOLDER / name) as archive:
         return {key: archive[key] for key in archive.files}
+
+
+def make_bundle(directory: Path) -> Path:
+    cases = (ShapeCase("min", 1, 1, 1), ShapeCase("batch", 2, 20, 90))
+    return build_public_bundle(directory, tiny_model(), "tiny-emotivoice", "tests", cases).bundle.path

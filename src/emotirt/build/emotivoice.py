@@ -8,7 +8,7 @@ import numpy as np
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from emotirt.build.emotivoice_config import model_config, prompt_config, public_config
+from emotirt.build.emotivoice_config import PublicConfig, PublicNetworks, model_config, prompt_config, public_config
 from emotirt.build.emotivoice_files import (
     EmotiVoiceFiles,
     read_json,
@@ -41,11 +41,13 @@ class PublicModel:
         networks: with float32 weights, in evaluation mode.
         speakers: name to vector, float32 [speaker_dim], in the list's order.
         tokenizer: word pieces of prompts and sentences.
+        is_random: whether it was never trained.
     """
 
     networks: Networks
     speakers: dict[str, FloatArray]
     tokenizer: Tokenizer
+    is_random: bool = False
 
 
 def load_public_model(files: EmotiVoiceFiles) -> PublicModel:
@@ -81,8 +83,6 @@ def load_public_model(files: EmotiVoiceFiles) -> PublicModel:
 
 def full_size_config(symbols: tuple[str, ...]) -> ModelConfig:
     """Return the configuration of the published checkpoint."""
-    from emotirt.build.emotivoice_config import PublicConfig, PublicNetworks
-
     networks = PublicNetworks(
         bert_embedding=768,
         encoder_n_layers=4,

@@ -118,6 +118,8 @@ def read_labels(path: Path, row_count: int, what: str, rows_of: str) -> tuple[st
         lines = [line.strip() for line in read_bytes(path, what).decode("utf-8-sig").split("\n")]
     except UnicodeDecodeError as exc:
         raise ImportFailed(f"{what} {str(path)!r} is not UTF-8 text ({exc.reason} at byte {exc.start})") from exc
+    if not lines[-1]:
+        lines.pop()  # what ends in a newline ends there
     while len(lines) > row_count and not lines[-1]:
         lines.pop()
     if len(lines) != row_count:

@@ -22,6 +22,11 @@ DURATION_TIES = 0.02
 """Share of tokens whose border may round to the neighbouring frame, because it lies half way between two; where every
 duration is rounded by itself, the share that may round to a neighbouring length."""
 
+FLIPPED_SHARE = 1e-3
+FULL_SCALE = 0.999
+"""Share of samples that may jump from one end of full scale to the other. An untrained vocoder can drive its last tanh
+so far into saturation that rounding decides the sign of a sample; the public code then varies with its threads."""
+
 
 @dataclass(frozen=True, slots=True)
 class ShapeCase:
@@ -110,7 +115,17 @@ def _difference(stage: str, case: ShapeCase, name: str, expected: Array, found: 
         moved = float((shifted > 0).mean()) if shifted.max() <= 1 else float("inf")
         resized = float((changed > 0).mean()) if changed.max() <= 1 else float("inf")
         return min(moved, resized)
+    if name == "wav":
+        expected, found = _without_flips(expected, found)
     return float(np.abs(expected - found).max() / max(1.0, float(np.abs(expected).max())))
+
+
+def _without_flips(expected: Array, found: Array) -> tuple[Array, Array]:
+    """Leave out the few samples that stand at opposite ends of full scale."""
+    flipped = (expected * found < 0) & (np.minimum(np.abs(expected), np.abs(found)) > FULL_SCALE)
+    if flipped.mean() > FLIPPED_SHARE:
+        return expected, found
+    return np.where(flipped, 0.0, expected), np.where(flipped, 0.0, found)
 
 
 def _feeds(

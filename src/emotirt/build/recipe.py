@@ -137,16 +137,35 @@ def description_from_json(text: str | bytes, source: str) -> Description:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``emotirt build``."""
     add = parser.add_argument
-    add("--acoustic", type=Path, required=True, metavar="FILE", help="checkpoint of the acoustic model")
-    add("--vocoder", type=Path, required=True, metavar="FILE", help="checkpoint of the vocoder")
-    add("--vectors", type=Path, required=True, metavar="FILE", help="npz with voice/<name> and emotion/<name>")
-    add("--description", type=Path, required=True, metavar="FILE", help="JSON with names, voices, emotions, licence")
+    add("--acoustic", type=Path, metavar="FILE", help="checkpoint of the acoustic model")
+    add("--vocoder", type=Path, metavar="FILE", help="checkpoint of the vocoder")
+    add("--vectors", type=Path, metavar="FILE", help="npz with voice/<name> and emotion/<name>")
+    add("--description", type=Path, metavar="FILE", help="JSON with names, voices, emotions, licence")
+    add("--size", choices=["emotivoice"], help="with --random: the sizes of the published EmotiVoice model")
+    add("--random", action="store_true", help="random weights and pinned durations, for benchmarks; needs no files")
+    add("--seed", type=int, default=0, help="of the random weights (default: 0)")
     add("--commit", default="unknown", help="commit of the code that trained, kept in the manifest")
     add("--out", type=Path, required=True, metavar="DIR", help="where the bundle goes")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Build from files; returns the exit code."""
+    """Build from files, or from nothing with ``--random``; returns the exit code.
+
+    Raises: BuildError: options that do not go together, or as ``build_bundle``.
+    """
+    files = {"--acoustic": args.acoustic, "--vocoder": args.vocoder, "--vectors": args.vectors}
+    files["--description"] = args.description
+    if args.random != (args.size is not None):
+        raise BuildError("--size and --random go together: --size emotivoice --random")
+    if args.random:
+        from emotirt.build.emotivoice_bundle import build_public_bundle, published_config, random_public_model
+
+        model = random_public_model(published_config(), args.seed)
+        build_public_bundle(args.out, model, "emotivoice-random", args.commit)
+        return 0
+    missing = [name for name, path in files.items() if path is None]
+    if missing:
+        raise BuildError(f"missing {', '.join(missing)}; or give --size emotivoice --random")
     description = description_from_json(_content(args.description), str(args.description))
     try:
         vectors = arrays_from_npz(_content(args.vectors))

@@ -18,7 +18,8 @@ PITCH_SCALE_SEMITONES = 6.0
 ENERGY_CENTER_DB = 0.0
 """Energy is 20 log10 of the L2 norm of a frame's mel magnitudes; networks see (energy - center) / scale."""
 ENERGY_SCALE_DB = 12.0
-DB_PER_DOUBLING = 20.0 * math.log10(2.0)
+LOG_PER_SEMITONE = math.log(2.0) / 12.0
+LOG_PER_DB = math.log(10.0) / 20.0
 MEAN_LOG_MEL = -5.0
 """Where the decoder's output starts before training; about the mean of speech."""
 
@@ -166,8 +167,8 @@ def _scaled(
     pitch: Tensor, loudness: Tensor, shift_semitones: Tensor, energy_db: Tensor, units: LinearVariances
 ) -> tuple[Tensor, Tensor]:
     """Multiply normalized linear values [B, N] as semitones and decibels [B] say; 0 of either changes nothing."""
-    pitch_gain = torch.exp2(shift_semitones.unsqueeze(1) / 12.0) - 1.0
-    energy_gain = torch.exp2(energy_db.unsqueeze(1) / DB_PER_DOUBLING) - 1.0
+    pitch_gain = torch.exp(shift_semitones.unsqueeze(1) * LOG_PER_SEMITONE) - 1.0
+    energy_gain = torch.exp(energy_db.unsqueeze(1) * LOG_PER_DB) - 1.0
     pitch = pitch + (pitch + units.pitch_mean_hz / units.pitch_deviation_hz) * pitch_gain
     return pitch, loudness + (loudness + units.energy_mean / units.energy_deviation) * energy_gain
 
