@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from tokenizers import Tokenizer
-from tokenizers.implementations import BertWordPieceTokenizer
+from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 from torch import Tensor, nn
 
 from emotirt.build.emotivoice import PublicModel, full_size_config
@@ -123,10 +123,13 @@ def _level(networks: Networks) -> None:
             module.weight = torch.randn_like(module.weight) / fan_in**0.5
     mel = MEAN_LOG_MEL + torch.randn(1, networks.config.vocoder.n_mels, 64)
     outputs: list[Tensor] = []
-    handle = vocoder.last.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
+    last = vocoder.last
+    handle = last.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
     vocoder(mel)
     handle.remove()
-    vocoder.last.weight = vocoder.last.weight * (LOUDNESS / float(outputs[0].square().mean().sqrt()))
+    gain = LOUDNESS / float(outputs[0].square().mean().sqrt())
+    assert isinstance(last, nn.Conv1d)
+    last.weight = last.weight * gain
 
 
 def _random_tokenizer(networks: Networks) -> Tokenizer:

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 import yaml
 from tokenizers import Tokenizer
-from tokenizers.implementations import BertWordPieceTokenizer
+from tokenizers.implementations.bert_wordpiece import BertWordPieceTokenizer
 
 from emotirt.errors import ImportFailed
 

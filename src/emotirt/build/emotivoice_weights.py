@@ -97,7 +97,7 @@ def load_generator(acoustic: AcousticModel, vocoder: Generator, tensors: Mapping
 
     Raises: ImportFailed: a tensor is missing, has another shape than the configuration says, or is not finite.
     """
-    branch_count = len(vocoder.branches[0])
+    branch_count = sum(1 for _ in vocoder.branches[0].children())
     names = {own: _renamed(own, _ACOUSTIC) for own in acoustic.state_dict()}
     _fill(acoustic, names, tensors, source)
     spoken = {own: _vocoder_name(own, branch_count) for own in vocoder.state_dict()}

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import field, fields
-from difflib import get_close_matches
+from dataclasses import field
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from emotirt.bundle.contract import PROMPT_ENCODER, SPEAKING_STAGES, STAGES, Dimensions, stage_contract
+from emotirt.bundle.manifest_errors import explained
 from emotirt.errors import ManifestInvalid
 
 FORMAT_VERSION = 1
@@ -390,22 +390,10 @@ def _version_problem(version: int) -> str:
 
 
 def first_problem(error: ValidationError, root: type = Manifest) -> str:
-    """Say what is wrong first: the key, the value and what is expected, for an unknown key the nearest one.
+    """Say in one line what is wrong first, for an unknown key also the nearest one.
 
     Args:
         error: from pydantic.
         root: dataclass that was expected; below it, the keys of a manifest.
     """
-    first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"]) or "manifest"
-    if first["type"] == "unexpected_keyword_argument":
-        return f"{key}: unknown key; {_known_keys(first['loc'], root)}"
-    value = repr(first["input"])
-    return f"{key}: {first['msg']} (got {value if len(value) <= 60 else value[:60] + '…'})"
-
-
-def _known_keys(place: tuple[str | int, ...], root: type) -> str:
-    schema = next((_SECTIONS[part] for part in reversed(place[:-1]) if part in _SECTIONS), root)
-    known = [item.name for item in fields(schema)]
-    near = get_close_matches(str(place[-1]), known, n=1)
-    return (f"did you mean {near[0]!r}? " if near else "") + f"known: {', '.join(known)}"
+    return explained(error, root, _SECTIONS)

@@ -15,6 +15,8 @@ from emotirt.text.symbols import SymbolTable
 from emotirt.voices.language import spoken_language
 
 TABLE = SymbolTable(tuple(FOLDER.joinpath("tokenlist").read_text(encoding="utf-8").split("\n")[:-1]))
+PUBLIC_PATH = FOLDER.parent / "emotivoice_aishell.tsv"
+PUBLIC = [tuple(line.split("\t")) for line in PUBLIC_PATH.read_text(encoding="utf-8").splitlines()[1:]]
 FRONTEND = Frontend(TABLE, reader=EmotiVoiceReader(TABLE))
 
 
@@ -38,6 +40,12 @@ def spoken(text: str, frontend: Frontend = FRONTEND) -> str:
 )  # fmt: skip
 def test_layout(text: str, symbols: str) -> None:
     assert spoken(text) == symbols
+
+
+@pytest.mark.parametrize(("text", "phonemes"), PUBLIC)
+def test_equals_the_public_front_end(text: str, phonemes: str) -> None:
+    """Sentences of AISHELL-1 (Apache-2.0) and a few with punctuation, as the public front end writes them."""
+    assert " ".join(FRONTEND.symbols(text)) == phonemes
 
 
 def test_words_own_their_tokens() -> None:
