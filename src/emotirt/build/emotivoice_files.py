@@ -26,6 +26,7 @@ CHECKOUT_LAYOUT = {
 """Where each file lies in a checkout that the public instructions were followed in; of several the last counts."""
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _WEB_PAGE = (b"<!doctype", b"<html")
+_LOOKED_AT_BYTES = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,22 +70,30 @@ def read_bytes(path: Path, what: str) -> bytes:
 
     Raises: ImportFailed: missing, empty, a directory, a pointer of Git LFS or a web page.
     """
+    _check(path, what)
+    return path.read_bytes()
+
+
+def _check(path: Path, what: str) -> int:
+    """Look at how a file begins; returns its size in bytes."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            begins = file.read(_LOOKED_AT_BYTES)
+        size = path.stat().st_size
     except FileNotFoundError as exc:
         raise ImportFailed(f"{what} {str(path)!r} does not exist; give its path, or download it first") from exc
     except OSError as exc:
         raise ImportFailed(f"{what} {str(path)!r} cannot be read: {exc.strerror or exc}") from exc
-    if data.startswith(_LFS_POINTER):
+    if begins.startswith(_LFS_POINTER):
         raise ImportFailed(
-            f"{what} {str(path)!r} is a Git LFS pointer of {len(data)} bytes and not the file itself; "
+            f"{what} {str(path)!r} is a Git LFS pointer of {size} bytes and not the file itself; "
             "run 'git lfs install' and 'git lfs pull' in its repository"
         )
-    if not data.strip():
+    if not begins.strip():
         raise ImportFailed(f"{what} {str(path)!r} is empty; download it again")
-    if data[:64].lstrip().lower().startswith(_WEB_PAGE):
+    if begins.lstrip().lower().startswith(_WEB_PAGE):
         raise ImportFailed(f"{what} {str(path)!r} is a web page and not the file itself; download it again")
-    return data
+    return size
 
 
 def read_weights(path: Path, part: str, what: str) -> dict[str, torch.Tensor]:
@@ -92,7 +101,7 @@ def read_weights(path: Path, part: str, what: str) -> dict[str, torch.Tensor]:
 
     Raises: ImportFailed: not a checkpoint, truncated, holding other objects than tensors, or without that key.
     """
-    size = len(read_bytes(path, what))
+    size = _check(path, what)
     try:
         data: Any = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as exc:  # torch raises many kinds on a damaged file

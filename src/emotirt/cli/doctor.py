@@ -49,6 +49,15 @@ _PACKAGES = (
     _Package("wetext", ("wetext",), True, "pip install emotirt"),
     _Package("soxr", ("soxr",), True, "pip install emotirt"),
     _Package("av", ("av",), True, "pip install emotirt"),
+    *(
+        _Package(
+            module,
+            (module.replace("_", "-"),),
+            False,
+            "only for bundles from EmotiVoice: pip install 'emotirt[emotivoice]'",
+        )
+        for module in ("pypinyin", "pypinyin_dict", "tokenizers")
+    ),
 )
 _BACKENDS = (
     _Package("onnxruntime", ("onnxruntime", "onnxruntime-gpu"), True, "pip install emotirt"),
