@@ -284,8 +284,8 @@ def _problems(manifest: Manifest) -> Iterable[tuple[str, str]]:
     yield from _repeated("symbols", manifest.symbols)
     yield from _voice_problems(manifest)
     yield from _emotion_problems(manifest)
-    yield from _stage_problems(manifest)
     yield from _prompt_problems(manifest)
+    yield from _stage_problems(manifest)
     for entry in manifest.files:
         yield from _file_problems(entry)
     yield from _repeated("stages, vectors and tokenizer: file", [entry.file for entry in manifest.files])
