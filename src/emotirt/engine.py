@@ -11,11 +11,10 @@ from emotirt.bundle.manifest import NEUTRAL, EmotionEntry, VoiceEntry
 from emotirt.bundle.store import Bundle, default_bundle_path, open_bundle
 from emotirt.errors import InvalidRequest
 from emotirt.runtime.open import AUTO, default_threads, resolve_backend
+from emotirt.synthesis.frontend import frontend_from_bundle
 from emotirt.synthesis.pipeline import Pipeline
 from emotirt.synthesis.speech import SpeechPlan, SpeechStream, Timings, speak_whole
-from emotirt.text.frontend import Frontend
-from emotirt.text.symbols import SymbolTable
-from emotirt.types import Audio, Prosody
+from emotirt.types import Audio, FloatArray, Prosody
 from emotirt.voices.catalog import Catalog
 from emotirt.voices.condition import NATURAL_PROSODY
 
@@ -32,6 +31,7 @@ class SpeechRequest:
         emotion: name or alias, English or Chinese.
         intensity: of the emotion, 0 (neutral) to 1.5.
         prosody: speed, pitch, pitch range and energy; ranges in ``voices.condition``.
+        prompt: the way of speaking in the caller's own words, in place of an emotion; for bundles that take prompts.
     """
 
     text: str
@@ -39,6 +39,7 @@ class SpeechRequest:
     emotion: str = NEUTRAL
     intensity: float = 1.0
     prosody: Prosody = NATURAL_PROSODY
+    prompt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Engine:
         self.backend = backend
         self.threads = threads
         self._catalog = Catalog(bundle)
-        self._frontend = Frontend(SymbolTable(bundle.symbols))
+        self._frontend = frontend_from_bundle(bundle)
         self._pipeline = Pipeline(bundle, backend, threads)
 
     @classmethod
@@ -138,12 +139,23 @@ class Engine:
         """Close the engine."""
         self.close()
 
+    def _style(self, prompt: str | None) -> FloatArray | None:
+        if prompt is None:
+            return None
+        if self._pipeline.prompts is None:
+            names = ", ".join(emotion.name for emotion in self.emotions)
+            raise InvalidRequest(
+                f"bundle {self.bundle.manifest.name!r} takes no prompt in words; choose an emotion: {names}"
+            )
+        return self._pipeline.prompts.style(prompt)
+
     def _plan(self, request: SpeechRequest) -> SpeechPlan:
         if not isinstance(request.text, str):
             raise InvalidRequest(f"text is {type(request.text).__name__}; give a str")
         started = time.perf_counter()
         asked = request.voice if request.voice is not None else self.voices[0].name
-        condition = self._catalog.condition(asked, request.emotion, request.intensity, request.prosody)
+        style = self._style(request.prompt)
+        condition = self._catalog.condition(asked, request.emotion, request.intensity, request.prosody, style)
         utterances = tuple(self._frontend.utterances(request.text))
         if request.voice is not None:
             voice, _ = self._catalog.voice(request.voice)

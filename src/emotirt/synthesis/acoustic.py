@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
 from emotirt.errors import BackendError
-from emotirt.runtime.runner import Runner
+from emotirt.runtime.runner import Array, Runner
 from emotirt.synthesis.batch import BatchLimits, decoder_feeds, grouped, text_encoder_feeds
 from emotirt.types import FloatArray, Utterance
 from emotirt.voices.condition import Condition
@@ -19,11 +19,25 @@ MAX_FRAMES = 4096
 class AcousticStages:
     """Text encoder and decoder; padding and masks keep members of a batch apart."""
 
-    def __init__(self, text_encoder: Runner, decoder: Runner, limits: BatchLimits) -> None:
-        """Use two runners of one bundle."""
+    def __init__(
+        self,
+        text_encoder: Runner,
+        decoder: Runner,
+        limits: BatchLimits,
+        contents: Callable[[Sequence[str]], FloatArray] | None = None,
+    ) -> None:
+        """Use two runners of one bundle.
+
+        Args:
+            text_encoder: stage ``text_encoder``.
+            decoder: stage ``decoder``.
+            limits: of a batch.
+            contents: sentences to content vectors [B, dim], where the text encoder takes them.
+        """
         self._text_encoder = text_encoder
         self._decoder = decoder
         self._limits = limits
+        self._contents = contents
 
     def mels(self, utterances: Sequence[Utterance], conditions: Sequence[Condition]) -> list[FloatArray]:
         """Make the log-mel of each utterance, float32 [frames, n_mels], frames from 1 to ``MAX_FRAMES``.
@@ -34,8 +48,9 @@ class AcousticStages:
         """
         encoded: list[tuple[FloatArray, FloatArray]] = [_NOTHING] * len(utterances)
         for group in grouped([item.token_count for item in utterances], self._limits.items, self._limits.padded_tokens):
-            feeds = text_encoder_feeds([utterances[i] for i in group], [conditions[i] for i in group])
-            outputs = self._text_encoder.run(feeds)
+            outputs = self._text_encoder.run(
+                self._feeds([utterances[i] for i in group], [conditions[i] for i in group])
+            )
             for row, index in enumerate(group):
                 count = utterances[index].token_count
                 durations = _usable(outputs["durations"][row, :count], utterances[index])
@@ -50,6 +65,10 @@ class AcousticStages:
                 if not np.isfinite(mels[index]).all():
                     raise BackendError(f"decoder gave values that are not finite for {utterances[index].text[:40]!r}")
         return mels
+
+    def _feeds(self, utterances: Sequence[Utterance], conditions: Sequence[Condition]) -> dict[str, Array]:
+        contents = None if self._contents is None else self._contents([item.text for item in utterances])
+        return text_encoder_feeds(utterances, conditions, contents)
 
     def close(self) -> None:
         """Release both runners."""

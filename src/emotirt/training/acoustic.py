@@ -80,6 +80,7 @@ class AcousticTrainer:
             for part in (targets.ids, targets.durations, targets.pitch, targets.energy)
         )
         self.acoustic = AcousticModel(model.acoustic).to(device)
+        assert model.reference is not None
         self.reference = ReferenceEncoder(model.reference).to(device)
         splits = np.array([clip.split for clip in data.clips])
         aligned = self._aligned(targets.durations)

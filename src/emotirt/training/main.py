@@ -156,6 +156,7 @@ def run_describe(args: argparse.Namespace) -> None:
     data = open_data(args)
     weights = read_checkpoint(args.acoustic or args.out / "acoustic.pt")["weights"]
     networks = build_networks(model_config(args.tiny))
+    assert networks.reference is not None
     load_weights(networks.acoustic, weights["acoustic"], "acoustic model")
     load_weights(networks.reference, weights["reference"], "reference encoder")
     acoustic, reference = networks.acoustic.to(data.device), networks.reference.to(data.device)
