@@ -116,7 +116,8 @@ def _emotion_vectors(model: PublicModel) -> dict[str, FloatArray]:
 
 def _level(networks: Networks) -> None:
     """Draw the vocoder's weights so that nothing fades or grows on its way, and set the level of its audio."""
-    vocoder: Generator = networks.vocoder
+    vocoder = networks.vocoder
+    assert isinstance(vocoder, Generator)  # as the public configuration says
     for module in vocoder.modules():
         if isinstance(module, (nn.Conv1d, nn.ConvTranspose1d)):
             fan_in = module.weight[0].numel() / module.stride[0]

@@ -34,6 +34,7 @@ from emotirt.bundle.contract import (
 )
 from emotirt.errors import ExportFailed
 from emotirt.models.checkpoint import Networks, build_networks, load_weights
+from emotirt.models.vocoder import without_weight_norm
 from emotirt.runtime.eager import TRANSPOSED
 from emotirt.types import TensorSpec
 
@@ -54,7 +55,7 @@ def prepare_networks(networks: Networks, half: bool = True) -> Networks:
     modules = _modules(prepared)
     for name, module in modules.items():
         load_weights(module, _modules(networks)[name].state_dict(), name)
-    prepared.vocoder.remove_weight_norm()
+    without_weight_norm(prepared.vocoder)
     prepared.acoustic.text_encoder.embedding.fold()
     for module in modules.values():
         module.eval().requires_grad_(False)

@@ -33,7 +33,7 @@ from emotirt.bundle.store import Bundle, arrays_from_npz, file_entry, stage_file
 from emotirt.errors import BuildError
 from emotirt.models.checkpoint import Networks, load_networks
 from emotirt.models.config import ModelConfig
-from emotirt.models.vocoder import context_frames
+from emotirt.models.vocoder import vocoder_context_frames
 from emotirt.runtime.eager import EagerRunner
 from emotirt.runtime.open import default_threads
 from emotirt.runtime.ort import OrtRunner
@@ -207,7 +207,7 @@ def _manifest(networks: Networks, files: Mapping[str, bytes], description: Descr
         speaker_dim=config.acoustic.speaker_dim,
         emotion_dim=config.acoustic.emotion_dim,
         hidden_dim=config.acoustic.encoder.hidden,
-        vocoder_context_frames=context_frames(config.vocoder),
+        vocoder_context_frames=vocoder_context_frames(config),
         model=_model_entry(config),
         stages={
             stage: _stage_entry(networks, stage, files[stage_file_name(stage)]) for stage in stage_modules(networks)

@@ -14,7 +14,7 @@ from emotirt.models.acoustic import AcousticModel
 from emotirt.models.config import ModelConfig
 from emotirt.models.prompt import PromptEncoder
 from emotirt.models.reference import ReferenceEncoder
-from emotirt.models.vocoder import Generator
+from emotirt.models.vocoder import Vocoder, build_vocoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Networks:
     config: ModelConfig
     acoustic: AcousticModel
     reference: ReferenceEncoder | None
-    vocoder: Generator
+    vocoder: Vocoder
     prompt: PromptEncoder | None = None
 
 
@@ -34,7 +34,7 @@ def build_networks(config: ModelConfig) -> Networks:
         config,
         AcousticModel(config.acoustic).eval(),
         None if config.reference is None else ReferenceEncoder(config.reference).eval(),
-        Generator(config.vocoder).eval(),
+        build_vocoder(config).eval(),
         None if config.prompt is None else PromptEncoder(config.prompt).eval(),
     )
 

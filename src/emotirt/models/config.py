@@ -133,6 +133,27 @@ class VocoderConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class SpectralConfig:
+    """Vocoder that computes short-time spectra (``models/spectral.py``); its sizes of analysis are those of the mel.
+
+    Attributes:
+        kind: tells it from the other vocoder in a nested dict.
+        n_mels: input channels.
+        channels: width.
+        blocks: ConvNeXt blocks.
+        kernel: odd kernel size of their depthwise convolutions, in frames.
+        expansion: width inside a block, in multiples of ``channels``.
+    """
+
+    kind: str = "spectral"
+    n_mels: int = 80
+    channels: int = 256
+    blocks: int = 8
+    kernel: int = 7
+    expansion: int = 3
+
+
+@dataclass(frozen=True, slots=True)
 class ReferenceConfig:
     """Reference encoder: a mel of 3-10 s to a speaker and an emotion vector.
 
@@ -180,7 +201,7 @@ class ModelConfig:
 
     mel: MelConfig = field(default_factory=MelConfig)
     acoustic: AcousticConfig = AcousticConfig()
-    vocoder: VocoderConfig = VocoderConfig()
+    vocoder: VocoderConfig | SpectralConfig = VocoderConfig()
     reference: ReferenceConfig | None = ReferenceConfig()
     prompt: PromptConfig | None = None
 
@@ -208,10 +229,19 @@ class ModelConfig:
         return cls(
             mel=_build(MelConfig, _section(data, "mel", "mel"), "mel"),
             acoustic=_build(AcousticConfig, acoustic, "acoustic"),
-            vocoder=_build(VocoderConfig, _section(data, "vocoder", "vocoder"), "vocoder"),
+            vocoder=_vocoder(_section(data, "vocoder", "vocoder")),
             reference=_optional(ReferenceConfig, data, "reference", ReferenceConfig()),
             prompt=_optional(PromptConfig, data, "prompt", None),
         )
+
+
+def _vocoder(section: Mapping[str, Any]) -> VocoderConfig | SpectralConfig:
+    kind = section.get("kind", "hifigan")
+    if kind == "spectral":
+        return _build(SpectralConfig, section, "vocoder")
+    if kind != "hifigan":
+        raise ManifestInvalid(f"model config section 'vocoder' has kind {kind!r}; known: hifigan, spectral")
+    return _build(VocoderConfig, {key: value for key, value in section.items() if key != "kind"}, "vocoder")
 
 
 def _section(data: Mapping[str, Any], key: str, section: str) -> Mapping[str, Any]:

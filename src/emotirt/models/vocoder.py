@@ -1,8 +1,9 @@
-"""HiFi-GAN generator (Kong et al. 2020, arXiv 2010.05646) and its receptive field."""
+"""The vocoders by configuration; HiFi-GAN generator (Kong et al. 2020, arXiv 2010.05646) and its receptive field."""
 
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +11,10 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 from torch.nn.utils.parametrize import is_parametrized, remove_parametrizations
 
-from emotirt.models.config import VocoderConfig
+from emotirt.models.config import ModelConfig, SpectralConfig, VocoderConfig
+from emotirt.models.spectral import SpectralGenerator, spectral_context_frames
+
+T = TypeVar("T", bound=nn.Module)
 
 LEAKY_SLOPE = 0.1
 """Slope of every leaky ReLU but the last, which uses 0.01 (the reference implementation's default argument)."""
@@ -74,12 +78,33 @@ class Generator(nn.Module):
             x = sum(outputs[1:], outputs[0]) / len(outputs)
         return torch.tanh(self.last(functional.leaky_relu(x, LAST_LEAKY_SLOPE))).squeeze(1)
 
-    def remove_weight_norm(self) -> Generator:
-        """Fold weight normalization into plain weights; returns self."""
-        for module in self.modules():
-            if is_parametrized(module, "weight"):
-                remove_parametrizations(module, "weight")
-        return self
+
+Vocoder = Generator | SpectralGenerator
+
+
+def build_vocoder(config: ModelConfig) -> Vocoder:
+    """Make the configured vocoder with fresh weights."""
+    if isinstance(config.vocoder, SpectralConfig):
+        return SpectralGenerator(config.vocoder, config.mel)
+    return Generator(config.vocoder)
+
+
+def without_weight_norm(module: T) -> T:
+    """Fold weight normalization into plain weights, wherever there is any; returns the module itself."""
+    for part in module.modules():
+        if is_parametrized(part, "weight"):
+            remove_parametrizations(part, "weight")
+    return module
+
+
+def vocoder_context_frames(config: ModelConfig) -> int:
+    """Derive how many mel frames on each side influence one frame of audio.
+
+    Returns: frames of context that make a window's inner block equal to one-shot output.
+    """
+    if isinstance(config.vocoder, SpectralConfig):
+        return spectral_context_frames(config.vocoder, config.mel)
+    return context_frames(config.vocoder)
 
 
 def context_frames(config: VocoderConfig) -> int:

@@ -19,7 +19,7 @@ from emotirt.models.acoustic import Decoder, TextEncoder
 from emotirt.models.config import ModelConfig
 from emotirt.models.prompt import PromptEncoder
 from emotirt.models.reference import ReferenceEncoder
-from emotirt.models.vocoder import Generator
+from emotirt.models.vocoder import build_vocoder, without_weight_norm
 from emotirt.runtime.runner import Array, check_feeds
 from emotirt.types import TensorSpec
 
@@ -76,7 +76,7 @@ def runner_from_bundle(bundle: Bundle, stage: str) -> EagerRunner:
         PROMPT_ENCODER: lambda: PromptEncoder(_present(config.prompt, stage)),
         TEXT_ENCODER: lambda: TextEncoder(config.acoustic),
         DECODER: lambda: Decoder(config.acoustic),
-        VOCODER: lambda: Generator(config.vocoder).remove_weight_norm(),
+        VOCODER: lambda: without_weight_norm(build_vocoder(config)),
     }
     try:
         graph = onnx.load_from_string(bundle.stage_bytes(stage)).graph

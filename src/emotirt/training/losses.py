@@ -68,6 +68,36 @@ class MultiScaleMelLoss(nn.Module):
         return total / len(self.scales)
 
 
+class SpectrumLoss(nn.Module):
+    """Log-magnitude L1 and spectral convergence at several resolutions, averaged.
+
+    Source: multi-resolution STFT loss of Yamamoto et al. 2020 (arXiv 1910.11480), section 2.2; its resolutions follow
+    the analysis here. The logarithm is softened by ``LEAST``, so that silence weighs little.
+    """
+
+    LEAST = 3e-3
+
+    def __init__(self, windows: Sequence[int] = (512, 1024, 2048)) -> None:
+        super().__init__()
+        self.windows = tuple(windows)
+        for window in self.windows:
+            self.register_buffer(f"window_{window}", torch.hann_window(window))
+
+    def _magnitude(self, samples: Tensor, window: int) -> Tensor:
+        hann = getattr(self, f"window_{window}")
+        spectrum = torch.stft(samples, window, window // 4, window, hann, return_complex=True)
+        return torch.sqrt(spectrum.real.square() + spectrum.imag.square() + 1e-8)
+
+    def forward(self, generated: Tensor, real: Tensor) -> Tensor:
+        """Compare samples [B, T]."""
+        total = generated.new_zeros(())
+        for window in self.windows:
+            ours, theirs = self._magnitude(generated, window), self._magnitude(real, window)
+            logs = functional.l1_loss(torch.log(ours + self.LEAST), torch.log(theirs + self.LEAST))
+            total = total + logs + torch.linalg.vector_norm(ours - theirs) / torch.linalg.vector_norm(theirs)
+        return total / len(self.windows)
+
+
 def discriminator_loss(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
     """Least-squares GAN loss of the discriminators (Mao et al. 2017, arXiv 1611.04076)."""
     losses = [(1.0 - r.float()).square().mean() + f.float().square().mean() for r, f in zip(real, fake, strict=True)]

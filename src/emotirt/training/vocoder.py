@@ -1,4 +1,4 @@
-"""Trains the HiFi-GAN generator on natural mels, then on mels that the acoustic model predicts."""
+"""Trains a vocoder on natural mels, then on mels that the acoustic model predicts."""
 
 from __future__ import annotations
 
@@ -12,11 +12,17 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from emotirt.models.config import ModelConfig
-from emotirt.models.vocoder import Generator
+from emotirt.models.vocoder import Generator, build_vocoder
 from emotirt.training.discriminators import Discriminators
 from emotirt.training.features import DeviceData
 from emotirt.training.journal import Average, Journal, cosine_rate, save_checkpoint
-from emotirt.training.losses import MultiScaleMelLoss, discriminator_loss, feature_loss, generator_loss
+from emotirt.training.losses import (
+    MultiScaleMelLoss,
+    SpectrumLoss,
+    discriminator_loss,
+    feature_loss,
+    generator_loss,
+)
 from emotirt.training.sampling import corpus_weights
 from emotirt.training.wide_generator import generate_channels_last
 
@@ -35,6 +41,7 @@ class VocoderTraining:
         segment_frames: frames a segment.
         learning_rate: peak rate of both sides.
         mel_weight: weight of the mel loss (45 in the HiFi-GAN paper).
+        spectrum_weight: weight of the loss on linear spectra; 0 leaves it out.
         warm_steps: steps with the mel loss only, before the discriminators begin.
         predicted_share: share of segments whose mel is the acoustic model's, once those are given.
         cuda_graph: capture the whole step once and replay it; the small kernels are launch-bound otherwise.
@@ -50,6 +57,7 @@ class VocoderTraining:
     segment_frames: int = 32
     learning_rate: float = 4e-4
     mel_weight: float = 45.0
+    spectrum_weight: float = 0.0
     warm_steps: int = 300
     predicted_share: float = 0.7
     cuda_graph: bool = False
@@ -95,12 +103,13 @@ class VocoderTrainer:
         torch.manual_seed(config.seed)
         self.data, self.config, self.model_config = data, config, model
         device = data.device
-        self.generator = Generator(model.vocoder).to(device)
+        self.generator = build_vocoder(model).to(device)
         self.discriminators = Discriminators().to(device)
         self.rate = torch.tensor(config.learning_rate, device=device)
         self.generator_optimizer = self._optimizer(self.generator)
         self.discriminator_optimizer = self._optimizer(self.discriminators)
         self.mel_loss = MultiScaleMelLoss(model.mel.sample_rate_hz).to(device)
+        self.spectrum_loss = SpectrumLoss().to(device)
         self.average = Average(self.generator, 0.999)
         long_enough = data.layout.frame_counts >= config.segment_frames
         splits = np.array([clip.split for clip in data.clips])
@@ -182,13 +191,16 @@ class VocoderTrainer:
         """Do one whole step on the device, with nothing that waits for it."""
         autocast = torch.autocast(self.data.device.type, torch.bfloat16, cache_enabled=False)
         with autocast:
-            fake = generate_channels_last(self.generator, mels)
+            fake = self._generated(mels)
         fake = fake.float()
         figures: dict[str, Tensor] = {}
         if adversarial:
             figures["discriminator"] = self._update_discriminators(real, fake.detach())
         mel = self.mel_loss(fake, real)
         total = self.config.mel_weight * mel
+        if self.config.spectrum_weight:
+            figures["spectrum"] = self.spectrum_loss(fake, real)
+            total = total + self.config.spectrum_weight * figures["spectrum"]
         if adversarial:
             self.discriminators.requires_grad_(False)
             with torch.no_grad(), autocast:
@@ -205,6 +217,12 @@ class VocoderTrainer:
         self.discriminators.requires_grad_(True)
         self.average.update()
         return {"mel": mel.detach(), **{key: value.detach() for key, value in figures.items()}}
+
+    def _generated(self, mels: Tensor) -> Tensor:
+        if isinstance(self.generator, Generator):
+            return generate_channels_last(self.generator, mels)
+        waves: Tensor = self.generator(mels)
+        return waves
 
     def _update_discriminators(self, real: Tensor, fake: Tensor) -> Tensor:
         with torch.autocast(self.data.device.type, torch.bfloat16, cache_enabled=False):

@@ -13,6 +13,7 @@ from emotirt.bundle.contract import DECODER, TEXT_ENCODER, VOCODER, stage_contra
 from emotirt.bundle.store import Bundle
 from emotirt.errors import ExportFailed, TrainingError
 from emotirt.models.checkpoint import Networks
+from emotirt.models.vocoder import without_weight_norm
 
 
 def graph_of(bundle: Bundle, stage: str) -> onnx.ModelProto:
@@ -87,7 +88,7 @@ def test_preparing_leaves_the_trained_networks_alone() -> None:
 
 def test_prepared_weights_are_exact_in_float16_and_close_to_the_trained_ones() -> None:
     networks = tiny_networks()
-    networks.vocoder.remove_weight_norm()
+    without_weight_norm(networks.vocoder)
     prepared = prepare_networks(tiny_networks())
     for name, tensor in prepared.vocoder.state_dict().items():
         if tensor.ndim >= 2:

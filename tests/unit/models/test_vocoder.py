@@ -7,7 +7,7 @@ import torch
 from tests.assets.make_tiny_bundle import tiny_networks
 
 from emotirt.models.config import VocoderConfig
-from emotirt.models.vocoder import Generator, context_frames
+from emotirt.models.vocoder import Generator, context_frames, without_weight_norm
 
 V1 = VocoderConfig(channels=16)
 """The published V1 but for its width, which no receptive field depends on."""
@@ -19,7 +19,7 @@ def far_sighted() -> Generator:
 
     Influence then neither cancels nor drowns: through equal taps the farthest frame counts for 1e-25 of the nearest.
     """
-    generator = Generator(V1).remove_weight_norm().double()
+    generator = without_weight_norm(Generator(V1)).double()
     with torch.no_grad():
         for name, parameter in generator.named_parameters():
             parameter.zero_()
@@ -57,7 +57,7 @@ def test_13_frames_are_enough_and_12_are_not(far_sighted: Generator) -> None:
     ],
 )
 def test_context_is_the_reach_of_the_gradient(config: VocoderConfig) -> None:
-    generator = Generator(config).remove_weight_norm().double()
+    generator = without_weight_norm(Generator(config)).double()
     with torch.no_grad():
         for parameter in generator.parameters():
             parameter.fill_(1e-2)
@@ -71,13 +71,13 @@ def test_context_is_the_reach_of_the_gradient(config: VocoderConfig) -> None:
 
 
 def test_folding_weight_norm_changes_nothing() -> None:
-    normed, plain = tiny_networks().vocoder, tiny_networks().vocoder.remove_weight_norm()
+    normed, plain = tiny_networks().vocoder, without_weight_norm(tiny_networks().vocoder)
     assert any("parametrizations" in name for name in normed.state_dict())
     assert not any("parametrizations" in name for name in plain.state_dict())
     mel = torch.randn(2, 80, 20, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
         torch.testing.assert_close(plain(mel), normed(mel), rtol=0, atol=1e-6)
-    plain.remove_weight_norm()  # once more is harmless
+    without_weight_norm(plain)  # once more is harmless
 
 
 def test_output_is_one_hop_a_frame_within_full_scale() -> None:
