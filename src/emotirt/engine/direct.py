@@ -1,61 +1,18 @@
-"""The engine: takes requests, gives audio. Puts frontend, voices and synthesis together."""
+"""The engine without a queue: speaks in the caller's thread, the same bytes every time."""
 
 from __future__ import annotations
 
-import time
-from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 
-from emotirt.bundle.manifest import NEUTRAL, EmotionEntry, VoiceEntry
+from emotirt.bundle.manifest import EmotionEntry, VoiceEntry
 from emotirt.bundle.store import Bundle, default_bundle_path, open_bundle
+from emotirt.engine.planner import Planner
+from emotirt.engine.request import SpeechRequest, SpeechResult
 from emotirt.errors import InvalidRequest
 from emotirt.runtime.open import AUTO, default_threads, resolve_backend
 from emotirt.synthesis.pipeline import Pipeline
-from emotirt.synthesis.speech import SpeechPlan, SpeechStream, Timings, speak_whole
-from emotirt.text.frontend import Frontend
-from emotirt.text.symbols import SymbolTable
-from emotirt.types import Audio, Prosody
-from emotirt.voices.catalog import Catalog
-from emotirt.voices.condition import NATURAL_PROSODY
-
-__all__ = ["Engine", "SpeechRequest", "SpeechResult", "SpeechStream", "Timings"]
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechRequest:
-    """What to say and how.
-
-    Attributes:
-        text: English, Mandarin or both, with inline control.
-        voice: name, or None for the bundle's voice of the text's language.
-        emotion: name or alias, English or Chinese.
-        intensity: of the emotion, 0 (neutral) to 1.5.
-        prosody: speed, pitch, pitch range and energy; ranges in ``voices.condition``.
-    """
-
-    text: str
-    voice: str | None = None
-    emotion: str = NEUTRAL
-    intensity: float = 1.0
-    prosody: Prosody = NATURAL_PROSODY
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechResult:
-    """Finished speech.
-
-    Attributes:
-        audio: all of it.
-        timings: where the time went.
-        warnings: what was not done exactly as asked, for people.
-        voice: the voice that spoke.
-    """
-
-    audio: Audio
-    timings: Timings
-    warnings: tuple[str, ...] = ()
-    voice: str = ""
+from emotirt.synthesis.speech import SpeechStream, speak_whole
 
 
 class Engine:
@@ -69,8 +26,7 @@ class Engine:
         self.bundle = bundle
         self.backend = backend
         self.threads = threads
-        self._catalog = Catalog(bundle)
-        self._frontend = Frontend(SymbolTable(bundle.symbols))
+        self._planner = Planner(bundle)
         self._pipeline = Pipeline(bundle, backend, threads)
 
     @classmethod
@@ -101,19 +57,19 @@ class Engine:
     @property
     def voices(self) -> tuple[VoiceEntry, ...]:
         """Voices offered by name."""
-        return self._catalog.voices
+        return self._planner.catalog.voices
 
     @property
     def emotions(self) -> tuple[EmotionEntry, ...]:
         """Emotions offered by name."""
-        return self._catalog.emotions
+        return self._planner.catalog.emotions
 
     def say(self, request: SpeechRequest) -> SpeechResult:
         """Speak a request.
 
         Raises: InvalidRequest: it cannot be spoken as asked. BackendError: a stage failed.
         """
-        plan = self._plan(request)
+        plan = self._planner.plan(request)
         audio, progress = speak_whole(self._pipeline, plan)
         return SpeechResult(audio, progress.timings, tuple(progress.warnings), plan.voice)
 
@@ -122,7 +78,7 @@ class Engine:
 
         Raises: InvalidRequest: it cannot be spoken as asked.
         """
-        return SpeechStream(self._pipeline, self._plan(request))
+        return SpeechStream(self._pipeline, self._planner.plan(request))
 
     def close(self) -> None:
         """Release what the backend holds."""
@@ -137,17 +93,3 @@ class Engine:
     ) -> None:
         """Close the engine."""
         self.close()
-
-    def _plan(self, request: SpeechRequest) -> SpeechPlan:
-        if not isinstance(request.text, str):
-            raise InvalidRequest(f"text is {type(request.text).__name__}; give a str")
-        started = time.perf_counter()
-        asked = request.voice if request.voice is not None else self.voices[0].name
-        condition = self._catalog.condition(asked, request.emotion, request.intensity, request.prosody)
-        utterances = tuple(self._frontend.utterances(request.text))
-        if request.voice is not None:
-            voice, _ = self._catalog.voice(request.voice)
-        else:
-            voice = self._catalog.default_voice(symbol for item in utterances for symbol in item.symbols)
-            condition = replace(condition, speaker=self._catalog.voice(voice.name)[1])
-        return SpeechPlan(utterances, condition, voice.name, time.perf_counter() - started)
