@@ -71,7 +71,7 @@ class Engine:
         """
         plan = self._planner.plan(request)
         audio, progress = speak_whole(self._pipeline, plan)
-        return SpeechResult(audio, progress.timings, tuple(progress.warnings), plan.voice)
+        return SpeechResult(audio, progress.timings, tuple(progress.warnings), plan.voice, tuple(progress.spoken))
 
     def stream(self, request: SpeechRequest) -> SpeechStream:
         """Check a request at once and speak it chunk by chunk as the caller asks for them.
