@@ -69,8 +69,8 @@ class BackendRecord:
     """Something happened to the accelerated backend.
 
     Attributes:
-        event: ``started``, ``lost``, ``hung``, ``start_failed``, ``fallback`` (a call that the CPU computed instead),
-            ``poisoned``, ``opened`` (the breaker), ``closed`` (the breaker).
+        event: ``started``; ``start_failed``; ``lost`` (died, hung or was given up); ``failed`` (a call gave an error);
+            ``poisoned`` (a call gave NaN, silence or clipping); ``fallback`` (a call that the CPU computed instead).
         detail: what a person wants to know.
     """
 

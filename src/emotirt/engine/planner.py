@@ -9,7 +9,8 @@ from emotirt.bundle.store import Bundle
 from emotirt.engine.request import SpeechRequest
 from emotirt.errors import InvalidRequest
 from emotirt.synthesis.speech import SpeechPlan
-from emotirt.text.frontend import Frontend
+from emotirt.text.frontend import Frontend, FrontendLimits
+from emotirt.text.split import split_sentences
 from emotirt.text.symbols import SymbolTable
 from emotirt.voices.catalog import Catalog
 
@@ -20,7 +21,8 @@ class Planner:
     def __init__(self, bundle: Bundle) -> None:
         """Read what ``bundle`` offers; raises its errors."""
         self.catalog = Catalog(bundle)
-        self._frontend = Frontend(SymbolTable(bundle.symbols))
+        self._limits = FrontendLimits()
+        self._frontend = Frontend(SymbolTable(bundle.symbols), self._limits)
 
     def plan(self, request: SpeechRequest) -> SpeechPlan:
         """Check and read a request.
@@ -39,3 +41,24 @@ class Planner:
             voice = self.catalog.default_voice(symbol for item in utterances for symbol in item.symbols)
             condition = replace(condition, speaker=self.catalog.voice(voice.name)[1])
         return SpeechPlan(utterances, condition, voice.name, time.perf_counter() - started)
+
+    def plan_or_cut(self, request: SpeechRequest, strict: bool) -> SpeechPlan:
+        """Do as ``plan``, but cut a text past the hard limit with a warning, unless ``strict``."""
+        most = self._limits.max_characters
+        if strict or not isinstance(request.text, str) or len(request.text) <= most:
+            return self.plan(request)
+        kept = cut_text(request.text, most)
+        warning = f"text has {len(request.text)} characters, the limit is {most}; spoken are the first {len(kept)}"
+        return replace(self.plan(replace(request, text=kept)), warnings=(warning,), is_truncated=True)
+
+
+def cut_text(text: str, most_characters: int) -> str:
+    """Keep whole sentences up to a limit; if not even one fits, whole words; never part of a mark in brackets."""
+    head = text[:most_characters]
+    if head.rfind("[") > head.rfind("]"):
+        head = head[: head.rfind("[")].rstrip("[")
+    sentences = split_sentences(head)
+    if len(sentences) > 1:
+        return "".join(sentences[:-1])
+    words = head.rsplit(None, 1)
+    return words[0] if len(words) > 1 else head

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from numbers import Real
+from typing import Any
 
 from emotirt.bundle.manifest import NEUTRAL
 from emotirt.errors import InvalidRequest
@@ -79,10 +80,10 @@ def check_options(options: SpeechOptions) -> None:
     if options.priority not in tuple(Priority):
         accepted = ", ".join(repr(item.value) for item in Priority)
         raise InvalidRequest(f"priority {options.priority!r} is not accepted; give one of {accepted}")
-    deadline_s = options.deadline_s
+    deadline_s: Any = options.deadline_s
     is_number = isinstance(deadline_s, Real) and not isinstance(deadline_s, bool)
     if deadline_s is not None and not (is_number and 0 < deadline_s <= math.inf):  # NaN compares as outside
         raise InvalidRequest(f"deadline {deadline_s!r} is not accepted; give seconds, more than 0")
-    name = options.request_id
+    name: object = options.request_id
     if name is not None and not (isinstance(name, str) and 0 < len(name) <= MAX_ID_CHARACTERS):
         raise InvalidRequest(f"request id {name!r:.60} is not accepted; give 1 to {MAX_ID_CHARACTERS} characters")

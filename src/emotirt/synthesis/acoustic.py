@@ -70,19 +70,21 @@ class AcousticStages:
 
         encoded: list[_Encoded | BackendError] = [_NOTHING] * len(utterances)
         for group in grouped([item.token_count for item in utterances], self._limits.items, self._limits.padded_tokens):
-            for index, outcome in zip(group, outcomes_apart(encode, group), strict=True):
-                encoded[index] = outcome
-        good = [(index, item) for index, item in enumerate(encoded) if not isinstance(item, BackendError)]
+            for index, item in zip(group, outcomes_apart(encode, group), strict=True):
+                encoded[index] = item
+        good = [(place, entry) for place, entry in enumerate(encoded) if not isinstance(entry, BackendError)]
 
         def decode(group: Sequence[int]) -> list[Acoustic | BackendError]:
             members = [good[i] for i in group]
             return self._decoded([utterances[index] for index, _ in members], [item for _, item in members])
 
-        outcomes = [item if isinstance(item, BackendError) else _UNMADE for item in encoded]
-        frames = [int(item.durations.sum()) for _, item in good]
+        outcomes: list[Acoustic | BackendError] = [
+            item if isinstance(item, BackendError) else _UNMADE for item in encoded
+        ]
+        frames = [int(entry.durations.sum()) for _, entry in good]
         for group in grouped(frames, self._limits.items, self._limits.padded_frames):
-            for place, outcome in zip(group, outcomes_apart(decode, group), strict=True):
-                outcomes[good[place][0]] = outcome
+            for member, outcome in zip(group, outcomes_apart(decode, group), strict=True):
+                outcomes[good[member][0]] = outcome
         return outcomes
 
     def _encoded(

@@ -95,16 +95,20 @@ class SpeechPlan:
         condition: the same for all of them.
         voice: name of the voice that will speak.
         frontend_s: time it took to get here.
+        warnings: what will not be done exactly as asked, for people.
+        is_truncated: whether the text was cut at the hard limit.
     """
 
     utterances: tuple[Utterance, ...]
     condition: Condition
     voice: str
     frontend_s: float
+    warnings: tuple[str, ...] = ()
+    is_truncated: bool = False
 
     def progress(self) -> Progress:
         """Start counting."""
-        return Progress(Timings(frontend_s=self.frontend_s, total_s=self.frontend_s))
+        return Progress(Timings(frontend_s=self.frontend_s, total_s=self.frontend_s), list(self.warnings))
 
 
 class SpeechStream(Iterator[Chunk]):
