@@ -110,8 +110,7 @@ class Admission:
         Raises: Overloaded: too many are there.
         """
         with self._lock:
-            bound = self._bound(self._limits.requests, priority)
-            found = self._found(self._requests, priority)
+            found, bound = self._tightest(self._requests, self._limits.requests, priority)
             if found + 1 > bound:
                 mean_tokens = self.tokens / max(1, self.requests)
                 raise Overloaded(
@@ -129,9 +128,8 @@ class Admission:
     def _charge(self, ticket: Ticket, tokens: int) -> None:
         cost = min(tokens, self._limits.job_tokens)
         with self._lock:
-            bound = self._bound(self._limits.tokens, ticket.priority)
-            found = self._found(self._tokens, ticket.priority)
-            if found and found + cost > bound:
+            found, bound = self._tightest(self._tokens, self._limits.tokens, ticket.priority)
+            if self.tokens and found + cost > bound:
                 retry_after_s = self._retry_after_s(found + cost - bound)
             else:
                 ticket.tokens, ticket.tokens_left = cost, tokens
@@ -160,11 +158,12 @@ class Admission:
                 self._tokens[ticket.priority] -= ticket.tokens
                 ticket.tokens = 0
 
-    def _bound(self, limit: int, priority: Priority) -> float:
-        return limit * self._limits.bulk_share if priority is Priority.BULK else limit
-
-    def _found(self, counts: dict[Priority, int], priority: Priority) -> int:
-        return counts[priority] if priority is Priority.BULK else sum(counts.values())
+    def _tightest(self, counts: dict[Priority, int], limit: int, priority: Priority) -> tuple[int, float]:
+        """Return what is counted against the bound that leaves the least room, and that bound."""
+        bounds: list[tuple[int, float]] = [(sum(counts.values()), limit)]
+        if priority is Priority.BULK:
+            bounds.append((counts[priority], limit * self._limits.bulk_share))
+        return min(bounds, key=lambda item: item[1] - item[0])
 
     def _retry_after_s(self, tokens: float) -> float:
         rate = self.tokens_per_s

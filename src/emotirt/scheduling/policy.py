@@ -40,7 +40,7 @@ class Rules:
     window_s: float = 0.010
     patience_s: float = 1.0
     share: int = 4
-    least_fill: float = 0.5
+    least_fill: float = 0.7
 
 
 @dataclass(frozen=True, slots=True)
