@@ -95,13 +95,14 @@ class Supervisor:
     @property
     def is_up(self) -> bool:
         """Whether a worker is there that has proved itself."""
-        return self._handle is not None
+        handle = self._handle
+        return handle is not None and not handle.ended.is_set()
 
     @property
     def pid(self) -> int | None:
         """Of the worker that is up."""
         handle = self._handle
-        return handle.pid if handle is not None else None
+        return handle.pid if handle is not None and not handle.ended.is_set() else None
 
     def call(self, stage: str, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Compute a stage in the worker.
