@@ -55,8 +55,8 @@ class Planner:
 def cut_text(text: str, most_characters: int) -> str:
     """Keep whole sentences up to a limit; if not even one fits, whole words; never part of a mark in brackets."""
     head = text[:most_characters]
-    if head.rfind("[") > head.rfind("]"):
-        head = head[: head.rfind("[")].rstrip("[")
+    while head.rfind("[") > head.rfind("]"):
+        head = head[: head.rfind("[")]
     sentences = split_sentences(head)
     if len(sentences) > 1:
         return "".join(sentences[:-1])

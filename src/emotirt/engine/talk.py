@@ -96,7 +96,7 @@ class Talk:
             pace: how far to run ahead.
             sink: receives the chunks.
             ticket: the request's place, charged with its tokens.
-            on_end: called once, after the sink.
+            on_end: called once, before the sink learns of the end.
             clock: of the loop.
         """
         self.plan = plan
@@ -139,12 +139,12 @@ class Talk:
         return self._released(job, moment.ended_s) if job.is_running else ()
 
     def ended(self, job: Job) -> None:
-        """Tell the sink and whoever keeps count; give up what is not needed any more."""
+        """Tell whoever keeps count and then the sink; give up what is not needed any more."""
         self._parts.clear()
         self._pieces.clear()
         self._ticket.release()
-        self._sink.ended(job.error)
         self._on_end(job, self)
+        self._sink.ended(job.error)  # last: who sees the end finds it counted
 
     def _released(self, job: Job, now_s: float) -> list[Task]:
         tasks = []
