@@ -20,7 +20,7 @@ from emotirt.engine.counters import Counters
 from emotirt.engine.observe import EngineStats, Health, HealthState, Observer
 from emotirt.engine.planner import Planner
 from emotirt.engine.request import SpeechOptions, SpeechRequest, SpeechResult, check_options
-from emotirt.engine.settings import ACOUSTIC, VOCODER, EngineSettings, batch_limits, resolved_settings
+from emotirt.engine.settings import ACOUSTIC, VOCODER, WORKER, EngineSettings, batch_limits, resolved_settings
 from emotirt.engine.stages import AcousticBatches, VocoderBatches
 from emotirt.engine.stream import AsyncSpeechStream, Mailbox
 from emotirt.engine.talk import Format, Pace, Talk
@@ -50,14 +50,15 @@ class AsyncEngine:
     ) -> None:
         """Load ``bundle``, which takes seconds; prefer ``AsyncEngine.open``."""
         self.bundle = bundle
-        self.settings = settings = resolved_settings(settings, backend)
+        self.settings = settings = resolved_settings(settings, backend, threads)
         lanes = settings.lanes or 1
+        lane_threads = threads if settings.isolation == WORKER else max(1, threads // lanes)
         self._planner = Planner(bundle)
         self._admission = Admission(settings.admission, lanes)
         self._limits = limits = batch_limits(settings)
         self._counters = Counters(observers, self._admission, limits)
         self._backend: Backend = opened_backend(
-            bundle, backend, threads, self._planner, settings, self._counters.backend_changed
+            bundle, backend, lane_threads, self._planner, settings, self._counters.backend_changed
         )
         manifest = bundle.manifest
         self._format = Format(manifest.sample_rate_hz, manifest.hop_samples, manifest.vocoder_context_frames)
@@ -89,7 +90,7 @@ class AsyncEngine:
         Args:
             bundle_path: directory of a bundle, None for the one inside the package.
             backend: a name of ``runtime.open.backends()`` or ``auto``.
-            threads: CPU threads, None for one a core.
+            threads: CPU threads of all lanes together, None for one a core.
             settings: how to schedule.
             observers: receive records of requests, batches and the backend.
 

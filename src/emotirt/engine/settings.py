@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from emotirt.errors import InvalidRequest
 from emotirt.scheduling.admission import AdmissionLimits
 from emotirt.scheduling.policy import Rules, StageLimits
-from emotirt.scheduling.supervisor import WorkerSettings
+from emotirt.scheduling.supervisor import CALL_TIMEOUT_S, WorkerSettings
 from emotirt.types import Priority
 
 AUTO, WORKER, INLINE = "auto", "worker", "inline"
@@ -28,7 +28,8 @@ class EngineSettings:
         bulk_deadline_s: the same for bulk requests.
         ahead_s: a request whose consumer leaves so much audio unread is held back.
         bulk_lookahead: utterances of one bulk request in the acoustic stage at once; a live one has 1.
-        lanes: batches computed at once; None for 1 inline, and 2 with a worker so that it always has the next one.
+        lanes: batches computed at once; None for ``default_lanes`` inline, and 2 with a worker so that it always has
+            the next one.
         acoustic: limits of a batch in utterances and padded tokens, None for the backend's.
         vocoder: limits of a batch in windows and padded frames, None for the backend's.
         rules: of the waiting lists.
@@ -62,13 +63,29 @@ ACOUSTIC, VOCODER = "acoustic", "vocoder"
 CPU_ACOUSTIC = StageLimits(items=4, padded_cost=320)
 CPU_VOCODER = StageLimits(items=4, padded_cost=256)
 """On a CPU a batch takes nearly as long as its members in turn, and whoever comes next waits for it: keep it short."""
+CPU_CALL_TIMEOUT_S = 60.0
+"""The longest utterance takes seconds on a slow core that others use too."""
 GPU_ACOUSTIC = StageLimits(items=16, padded_cost=1920)
 GPU_VOCODER = StageLimits(items=32, padded_cost=4096)
 """On a GPU a window of 122 frames at batch 32 costs little more than alone."""
 
 
-def resolved_settings(settings: EngineSettings, backend: str) -> EngineSettings:
+def default_lanes(threads: int) -> int:
+    """Return how many batches a CPU of so many threads computes at once.
+
+    Two small batches side by side keep two cores busier than one batch that is divided between them, and a first chunk
+    finds a free lane sooner; with many cores a single request should still be divided.
+    """
+    return min(threads, max(2, threads // 4))
+
+
+def resolved_settings(settings: EngineSettings, backend: str, threads: int) -> EngineSettings:
     """Decide what was left open.
+
+    Args:
+        settings: as given.
+        backend: a name of ``runtime.open.backends()``.
+        threads: CPU threads of all lanes together.
 
     Raises: InvalidRequest: a value is not accepted.
     """
@@ -80,10 +97,14 @@ def resolved_settings(settings: EngineSettings, backend: str) -> EngineSettings:
     isolation = settings.isolation
     if isolation == AUTO:
         isolation = INLINE if is_cpu else WORKER
+    worker = settings.worker
+    if worker.call_timeout_s is None:
+        worker = replace(worker, call_timeout_s=CPU_CALL_TIMEOUT_S if is_cpu else CALL_TIMEOUT_S)
     return replace(
         settings,
+        worker=worker,
         isolation=isolation,
-        lanes=settings.lanes or (1 if isolation == INLINE else 2),
+        lanes=settings.lanes or (default_lanes(threads) if isolation == INLINE else 2),
         acoustic=settings.acoustic or (CPU_ACOUSTIC if is_cpu else GPU_ACOUSTIC),
         vocoder=settings.vocoder or (CPU_VOCODER if is_cpu else GPU_VOCODER),
     )

@@ -19,6 +19,7 @@ from emotirt.scheduling.worker import WorkerSpec, main
 
 JOIN_S = 5.0
 """A killed process that is not gone by then cannot be waited for; the kernel will finish it."""
+_GUARD_HINT = "a script that starts it needs 'if __name__ == \"__main__\":' around what it does"
 
 
 class WorkerHandle:
@@ -163,7 +164,8 @@ class WorkerHandle:
     def _died(self) -> None:
         self._process.join(JOIN_S)
         code = self._process.exitcode
-        self.end(f"it was ended by signal {-code}" if code is not None and code < 0 else f"it exited with code {code}")
+        reason = f"it was ended by signal {-code}" if code is not None and code < 0 else f"it exited with code {code}"
+        self.end(reason if self.is_ready else f"{reason} before it was ready; {_GUARD_HINT}")
 
     def _take(self, message: Message) -> None:
         if isinstance(message, Ready):

@@ -153,9 +153,7 @@ class Loop:
     def _drain(self) -> None:
         while (batch := self._next_batch()) is not None:
             self._survive(batch)
-            with self._changed:
-                self._computing -= 1
-                self._changed.notify_all()
+            self._computed()
 
     def _survive(self, batch: Batch) -> None:
         try:
@@ -168,23 +166,33 @@ class Loop:
 
     def _next_batch(self) -> Batch | None:
         while True:
-            self._expire_waiting()
             with self._changed:
                 if self._is_stopped:
                     return None
                 now_s = self._clock()
                 batch = self._lists.take(now_s, self._computing > 0)
-                if batch is not None:
-                    self._computing += 1
-                    return batch
-                wake_s = self._lists.wake_s(now_s)
-                self._changed.wait(None if wake_s is None else max(0.0, wake_s - now_s))
+                if batch is None:
+                    wake_s = self._lists.wake_s(now_s)
+                    self._changed.wait(None if wake_s is None else max(0.0, wake_s - now_s))
+                    continue
+                self._computing += 1
+            wanted = self._wanted(batch, now_s)
+            if wanted is not None:
+                return wanted
+            self._computed()
 
-    def _expire_waiting(self) -> None:
+    def _wanted(self, batch: Batch, now_s: float) -> Batch | None:
+        """Leave out tasks whose jobs are past their deadline without audio, and end those; None if nothing is left."""
+        for task in batch.tasks:
+            if task.job.is_late(now_s):
+                self.expire(task.job)
+        tasks = tuple(task for task in batch.tasks if task.job.is_running)
+        return Batch(batch.stage, tasks) if tasks else None
+
+    def _computed(self) -> None:
         with self._changed:
-            late = self._lists.late_jobs(self._clock())
-        for job in late:
-            self.expire(job)
+            self._computing -= 1
+            self._changed.notify_all()
 
     def _compute(self, batch: Batch) -> None:
         started_s = self._clock()

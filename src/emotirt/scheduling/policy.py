@@ -7,7 +7,9 @@ is closed when it is full, when its oldest member has waited for the window, or 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from emotirt.scheduling.job import Job, Rank, Task
@@ -66,6 +68,10 @@ class Batch:
         return len(self.tasks) * max(task.cost for task in self.tasks)
 
 
+_Entry = tuple[Rank, float, int, Task]
+"""Rank, due time and arrival order a task, and in that order tasks are served; no two arrivals are equal."""
+
+
 class WaitingLists:
     """The waiting tasks of every stage; one thread at a time."""
 
@@ -78,13 +84,15 @@ class WaitingLists:
         """
         self._limits = dict(limits)
         self._rules = rules
-        self._waiting: dict[str, dict[int, Task]] = {stage: {} for stage in reversed(self._limits)}
+        self._waiting: dict[str, list[_Entry]] = {stage: [] for stage in reversed(self._limits)}
+        self._oldest: dict[Rank, deque[_Entry]] = {rank: deque() for rank in Rank}
+        self._present: set[int] = set()
         self._arrivals = itertools.count()
         self._passed_over = dict.fromkeys(Rank, 0)
 
     def __len__(self) -> int:
         """Number of waiting tasks."""
-        return sum(map(len, self._waiting.values()))
+        return len(self._present)
 
     def count(self, stage: str) -> int:
         """Number of tasks that wait for a stage."""
@@ -93,16 +101,16 @@ class WaitingLists:
     def add(self, tasks: Sequence[Task]) -> None:
         """Let tasks wait."""
         for task in tasks:
-            self._waiting[task.stage][next(self._arrivals)] = task
+            entry = (task.rank, task.due_s, next(self._arrivals), task)
+            insort(self._waiting[task.stage], entry)
+            self._oldest[task.rank].append(entry)
+            self._present.add(entry[2])
 
     def discard(self, job: Job) -> int:
         """Remove the tasks of a job; returns how many."""
-        return self._remove(lambda task: task.job is job)
-
-    def late_jobs(self, now_s: float) -> list[Job]:
-        """Return jobs with waiting tasks whose deadline passed, each once."""
-        late = {id(t.job): t.job for tasks in self._waiting.values() for t in tasks.values() if t.job.is_late(now_s)}
-        return list(late.values())
+        gone = [entry for entries in self._waiting.values() for entry in entries if entry[3].job is job]
+        self._remove(gone)
+        return len(gone)
 
     def take(self, now_s: float, is_busy: bool) -> Batch | None:
         """Remove and return the next batch.
@@ -113,54 +121,50 @@ class WaitingLists:
 
         Returns: None when nothing waits, or all that waits may gain members until ``wake_s``.
         """
-        self._remove(lambda task: not task.job.is_running)
         for members in self._candidates(now_s):
-            batch = Batch(members[0][1].stage, tuple(task for _, task in members))
+            batch = _batch(members)
             if is_busy and not self._is_full(batch) and now_s < self._closing_s(batch):
                 continue
-            for arrival, task in members:
-                del self._waiting[task.stage][arrival]
             self._note_lead(batch.tasks[0].rank, now_s)
+            self._remove(members)
             return batch
         return None
 
     def wake_s(self, now_s: float) -> float | None:
         """Return when ``take`` will give what it does not give now without new tasks; None when nothing waits."""
-        closing = [
-            self._closing_s(Batch(members[0][1].stage, tuple(task for _, task in members)))
-            for members in self._candidates(now_s)
-        ]
-        return min(closing, default=None)
+        return min((self._closing_s(_batch(members)) for members in self._candidates(now_s)), default=None)
 
-    def _candidates(self, now_s: float) -> list[list[tuple[int, Task]]]:
+    def _candidates(self, now_s: float) -> list[list[_Entry]]:
         """Return one possible batch a stage, the most urgent stage first."""
-        ordered = [self._ordered(stage) for stage in self._waiting if self._waiting[stage]]
         owed = self._owed_rank(now_s)
-        led = [self._led(tasks, owed) for tasks in ordered]
-        led.sort(key=lambda tasks: (tasks[0][1].rank is not owed, tasks[0][1].rank, tasks[0][1].due_s))  # stable
-        return [self._filled(tasks) for tasks in led]
+        led = []
+        for stage in self._waiting:
+            self._drop_ended(stage)
+            if self._waiting[stage]:
+                led.append(_led(self._waiting[stage], owed))
+        led.sort(key=lambda entries: (entries[0][0] is not owed, *entries[0][:2]))  # stable: later stages stay first
+        return [self._filled(entries) for entries in led]
 
-    def _ordered(self, stage: str) -> list[tuple[int, Task]]:
-        return sorted(self._waiting[stage].items(), key=lambda item: (item[1].rank, item[1].due_s, item[0]))
+    def _drop_ended(self, stage: str) -> None:
+        """Forget tasks of jobs that have ended and were not discarded yet, so that none of them leads a batch."""
+        while self._waiting[stage] and not self._waiting[stage][0][3].job.is_running:
+            self._remove(self._waiting[stage][:1])
 
-    def _led(self, tasks: list[tuple[int, Task]], rank: Rank | None) -> list[tuple[int, Task]]:
-        if rank is None:
-            return tasks
-        return sorted(tasks, key=lambda item: item[1].rank is not rank)
-
-    def _filled(self, tasks: list[tuple[int, Task]]) -> list[tuple[int, Task]]:
-        lead = tasks[0][1]
+    def _filled(self, entries: Sequence[_Entry]) -> list[_Entry]:
+        lead = entries[0][3]
         limits = self._limits[lead.stage]
-        members = [tasks[0]]
+        members = [entries[0]]
         largest, useful = lead.cost, lead.cost
-        for arrival, task in tasks[1:]:
+        for entry in entries[1:]:
             if len(members) >= limits.items:
                 break
+            task = entry[3]
             if task.key != lead.key or (task.rank is Rank.FIRST) != (lead.rank is Rank.FIRST):
                 continue  # a first chunk does not wait for others to be computed with it
             padded = (len(members) + 1) * max(largest, task.cost)
-            if padded <= limits.padded_cost and useful + task.cost >= self._rules.least_fill * padded:
-                members.append((arrival, task))
+            is_worth_it = padded <= limits.padded_cost and useful + task.cost >= self._rules.least_fill * padded
+            if is_worth_it and task.job.is_running:
+                members.append(entry)
                 largest, useful = max(largest, task.cost), useful + task.cost
         return members
 
@@ -172,28 +176,44 @@ class WaitingLists:
     def _closing_s(self, batch: Batch) -> float:
         return min(task.since_s for task in batch.tasks) + self._rules.window_s
 
-    def _impatient(self, now_s: float) -> set[Rank]:
-        since_s = dict.fromkeys(Rank, now_s)
-        for tasks in self._waiting.values():
-            for task in tasks.values():
-                since_s[task.rank] = min(since_s[task.rank], task.since_s)
-        return {rank for rank in Rank if now_s - since_s[rank] > self._rules.patience_s}
+    def _is_impatient(self, rank: Rank, now_s: float) -> bool:
+        oldest = self._oldest[rank]
+        while oldest and oldest[0][2] not in self._present:
+            oldest.popleft()
+        return bool(oldest) and now_s - oldest[0][3].since_s > self._rules.patience_s
 
     def _owed_rank(self, now_s: float) -> Rank | None:
         """Return the rank that was passed over for too long and too often, if any."""
-        owed = [rank for rank in self._impatient(now_s) if self._passed_over[rank] >= self._rules.share - 1]
+        owed = [
+            rank
+            for rank in Rank
+            if self._passed_over[rank] >= self._rules.share - 1 and self._is_impatient(rank, now_s)
+        ]
         return max(owed, key=lambda rank: (self._passed_over[rank], rank), default=None)
 
     def _note_lead(self, lead: Rank, now_s: float) -> None:
-        impatient = self._impatient(now_s)
         for rank in Rank:
-            self._passed_over[rank] = self._passed_over[rank] + 1 if rank in impatient and rank is not lead else 0
+            is_passed_over = rank is not lead and self._is_impatient(rank, now_s)
+            self._passed_over[rank] = self._passed_over[rank] + 1 if is_passed_over else 0
 
-    def _remove(self, is_gone: Callable[[Task], bool]) -> int:
-        count = 0
-        for tasks in self._waiting.values():
-            gone = [arrival for arrival, task in tasks.items() if is_gone(task)]
-            for arrival in gone:
-                del tasks[arrival]
-            count += len(gone)
-        return count
+    def _remove(self, entries: Sequence[_Entry]) -> None:
+        for entry in entries:
+            waiting = self._waiting[entry[3].stage]
+            del waiting[bisect_left(waiting, entry)]
+            self._present.discard(entry[2])
+        for oldest in self._oldest.values():
+            if len(oldest) > 2 * len(self._present) + 64:  # what was removed from the middle must not add up
+                present = [entry for entry in oldest if entry[2] in self._present]
+                oldest.clear()
+                oldest.extend(present)
+
+
+def _batch(members: Sequence[_Entry]) -> Batch:
+    return Batch(members[0][3].stage, tuple(entry[3] for entry in members))
+
+
+def _led(entries: list[_Entry], rank: Rank | None) -> list[_Entry]:
+    """Put a rank that is owed a batch before the others."""
+    if rank is None:
+        return entries
+    return sorted(entries, key=lambda entry: entry[0] is not rank)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import threading
 import time
@@ -22,6 +23,9 @@ Call = Callable[[str, Mapping[str, Array]], dict[str, Array]]
 Tell = Callable[[str, str], None]
 """Receives an event's name and its detail, in any thread; must not raise."""
 
+CALL_TIMEOUT_S = 2.0
+"""On a GPU the largest batch takes tens of milliseconds; what takes seconds will not end well."""
+
 
 @dataclass(frozen=True, slots=True)
 class WorkerSettings:
@@ -33,7 +37,7 @@ class WorkerSettings:
         speaks_meanwhile: whether ONNX Runtime on the CPU computes what the worker cannot; without it a call waits for
             the worker to come back and is tried once more.
         start_timeout_s: to load every stage, which may include building plans.
-        call_timeout_s: of one batch; the worker is ended when it takes longer.
+        call_timeout_s: of one batch, None for the backend's; the worker is ended when it takes longer.
         hang_s: without a sign of life.
         beat_s: between two signs of life.
         backoff_s: before the second start in a row; doubles from one to the next.
@@ -47,7 +51,7 @@ class WorkerSettings:
     bundle_path: Path | None = None
     speaks_meanwhile: bool = True
     start_timeout_s: float = 600.0
-    call_timeout_s: float = 2.0
+    call_timeout_s: float | None = None
     hang_s: float = 2.0
     beat_s: float = 0.25
     backoff_s: float = 0.5
@@ -89,6 +93,7 @@ class Supervisor:
         self._starting: WorkerHandle | None = None
         self._attempts = 0
         self._closing = threading.Event()
+        atexit.register(self.close)  # before multiprocessing joins its children, which wait for the supervisor
         self._thread = threading.Thread(target=self._keep_up, name="emotirt-supervisor", daemon=True)
         self._thread.start()
 
@@ -112,7 +117,7 @@ class Supervisor:
         handle = self._handle
         if handle is None:
             raise WorkerLost(f"no worker process is up: {self.last_error or 'it is starting'}")
-        return handle.call(stage, feeds, self._settings.call_timeout_s)
+        return handle.call(stage, feeds, self._settings.call_timeout_s or CALL_TIMEOUT_S)
 
     def wait_up(self, timeout_s: float) -> bool:
         """Wait for a worker to be up; False when it took too long or the supervisor is closed."""
@@ -134,6 +139,7 @@ class Supervisor:
 
     def close(self) -> None:
         """End the worker and start no other."""
+        atexit.unregister(self.close)
         self._closing.set()
         with self._changed:
             handles = [self._handle, self._starting]

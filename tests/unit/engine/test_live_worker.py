@@ -6,6 +6,8 @@ import asyncio
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
@@ -211,3 +213,43 @@ def test_memory_stays_where_it_was(tiny_bundle: Path, oracle: Oracle) -> None:
         assert (after_pages - before_pages) * os.sysconf("SC_PAGE_SIZE") < audio_bytes / 2
 
     with_worker(tiny_bundle, use)
+
+
+FORGETFUL = """
+import asyncio, os, sys
+from emotirt.engine.live import AsyncEngine
+from emotirt.engine.settings import EngineSettings
+
+async def main():
+    engine = await AsyncEngine.open(sys.argv[1], threads=1, settings=EngineSettings(isolation="worker"))
+    print(engine.health().worker_pid, flush=True)
+    if sys.argv[2] == "wait":
+        await asyncio.sleep(60)
+
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("end", ["exit", "wait"])
+def test_a_worker_does_not_outlive_its_engine(tiny_bundle: Path, end: str) -> None:
+    """Whether the process just ends without closing anything, or is killed."""
+    command = [sys.executable, "-c", FORGETFUL, str(tiny_bundle), end]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        worker = int(process.stdout.readline())
+        if end == "wait":
+            process.kill()
+        process.wait(WAIT_S)
+    ends_s = time.monotonic() + WAIT_S
+    while _is_alive(worker) and time.monotonic() < ends_s:
+        time.sleep(0.01)
+    assert not _is_alive(worker)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+        state = Path(f"/proc/{pid}/stat")
+        return not state.exists() or state.read_text(encoding="ascii").rpartition(")")[2].split()[0] != "Z"
+    except ProcessLookupError:
+        return False

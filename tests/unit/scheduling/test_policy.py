@@ -102,13 +102,6 @@ def test_tasks_of_jobs_that_ended_are_never_given(job: Job) -> None:
     assert waiting.discard(job) == 2
 
 
-def test_late_jobs_are_found() -> None:
-    late, patient = job_of(Numbers([]), 0.0, 0.5), job_of(Numbers([]))
-    waiting = lists(task(late), task(late, NEGATE), task(patient))
-    assert waiting.late_jobs(0.5) == []
-    assert waiting.late_jobs(0.6) == [late]
-
-
 @pytest.mark.parametrize("starving", [Rank.LATER, Rank.BULK])
 @pytest.mark.parametrize("stage", [DOUBLE, NEGATE])
 def test_nobody_starves_under_a_flood_of_first_chunks(job: Job, starving: Rank, stage: str) -> None:
