@@ -130,7 +130,7 @@ class ChunkTimings:
     """Where the time before a chunk went.
 
     Attributes:
-        queue_s: waiting for the stages.
+        queue_s: waiting for the stages; in the first chunk also for the front end.
         frontend_s: text to phonemes; 0 but in the first chunk.
         acoustic_s: the acoustic batch; 0 but in the first chunk of an utterance.
         vocoder_s: the vocoder batch.

@@ -67,7 +67,8 @@ class AsyncEngine:
             ACOUSTIC: AcousticBatches(runners, limits[ACOUSTIC]),
             VOCODER: VocoderBatches(runners, self._format.hop_samples, self._format.context_frames),
         }
-        self._loop = Loop(stages, limits, settings.rules, lanes, on_batch=self._counters.batch_done)
+        side_by_side = 1 if settings.isolation == WORKER else lanes
+        self._loop = Loop(stages, limits, settings.rules, lanes, side_by_side, on_batch=self._counters.batch_done)
         self._readers = ThreadPoolExecutor(settings.frontend_threads, thread_name_prefix="emotirt-frontend")
         self._names = itertools.count(1)
         self._is_closed = False

@@ -54,11 +54,15 @@ class Planner:
 
 def cut_text(text: str, most_characters: int) -> str:
     """Keep whole sentences up to a limit; if not even one fits, whole words; never part of a mark in brackets."""
-    head = text[:most_characters]
-    while head.rfind("[") > head.rfind("]"):
-        head = head[: head.rfind("[")]
+    head = _without_open_bracket(text[:most_characters])
     sentences = split_sentences(head)
     if len(sentences) > 1:
-        return "".join(sentences[:-1])
+        return _without_open_bracket("".join(sentences[:-1]))
     words = head.rsplit(None, 1)
-    return words[0] if len(words) > 1 else head
+    return _without_open_bracket(words[0]) if len(words) > 1 else head
+
+
+def _without_open_bracket(text: str) -> str:
+    while text.rfind("[") > text.rfind("]"):
+        text = text[: text.rfind("[")]
+    return text

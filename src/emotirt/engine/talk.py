@@ -117,10 +117,12 @@ class Talk:
         self._in_acoustic = 0
         self._next_piece = (0, 0)
         self._started_s = math.nan  # when the first chunk was given
+        self._waited_s = 0.0  # for the front end
         self._planned_s = 0.0  # audio of the utterances that went through the acoustic stage
 
     def begin(self, job: Job, now_s: float) -> Sequence[Task]:
         """Return the first utterances."""
+        self._waited_s = max(0.0, now_s - job.submitted_s - self.plan.frontend_s)
         return self._released(job, now_s)
 
     def resume(self, job: Job, now_s: float) -> Sequence[Task]:
@@ -204,7 +206,8 @@ class Talk:
         if place == 0:
             timings = replace(part.timings, queue_s=part.timings.queue_s + waited_s, vocoder_s=moment.compute_s)
         if task.place == (0, 0):
-            timings = replace(timings, frontend_s=self.plan.frontend_s)
+            queue_s = timings.queue_s + self._waited_s
+            timings = replace(timings, queue_s=queue_s, frontend_s=self.plan.frontend_s)
         kept = kept_samples(part.windows[place], samples, self._format.hop_samples)
         is_end = place == len(part.windows) - 1
         gap_s = gap_after_s(self.plan.utterances[index], index == len(self.plan.utterances) - 1) if is_end else None

@@ -50,6 +50,7 @@ class Loop:
         limits: Mapping[str, StageLimits],
         rules: Rules,
         lanes: int = 1,
+        side_by_side: int = 1,
         clock: Clock = time.perf_counter,
         on_batch: Callable[[Computed], None] = lambda _: None,
     ) -> None:
@@ -59,13 +60,16 @@ class Loop:
             stages: by name, in the order in which work passes them.
             limits: of each stage's batches.
             rules: of the waiting lists.
-            lanes: batches computed at once.
+            lanes: batches under way at once.
+            side_by_side: so many of them are really computed at once; lanes past that keep the next batch ready, and
+                may let it wait for more members meanwhile.
             clock: for waiting times and deadlines.
             on_batch: told of every batch, in its lane; must not raise.
         """
         self._stages = dict(stages)
         self._clock = clock
         self._on_batch = on_batch
+        self._side_by_side = side_by_side
         self._lists = WaitingLists({name: limits[name] for name in stages}, rules)
         self._changed = threading.Condition()
         self._jobs: dict[int, Job] = {}
@@ -170,7 +174,7 @@ class Loop:
                 if self._is_stopped:
                     return None
                 now_s = self._clock()
-                batch = self._lists.take(now_s, self._computing > 0)
+                batch = self._lists.take(now_s, self._computing >= self._side_by_side)
                 if batch is None:
                     wake_s = self._lists.wake_s(now_s)
                     self._changed.wait(None if wake_s is None else max(0.0, wake_s - now_s))

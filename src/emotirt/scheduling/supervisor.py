@@ -35,7 +35,7 @@ class WorkerSettings:
         bundle_path: bundle that it opens, None for the engine's own; another may hold the same networks in another
             precision.
         speaks_meanwhile: whether ONNX Runtime on the CPU computes what the worker cannot; without it a call waits for
-            the worker to come back and is tried once more.
+            the worker to come back and is tried again.
         start_timeout_s: to load every stage, which may include building plans.
         call_timeout_s: of one batch, None for the backend's; the worker is ended when it takes longer.
         hang_s: without a sign of life.

@@ -39,7 +39,14 @@ class Arithmetic:
 
 
 def opened(double: Any, lanes: int = 1, on_batch: Callable[[Computed], None] = lambda _: None) -> Loop:
-    return Loop({DOUBLE: double, NEGATE: Arithmetic(-1)}, LIMITS, Rules(window_s=0.001), lanes, on_batch=on_batch)
+    return Loop(
+        {DOUBLE: double, NEGATE: Arithmetic(-1)},
+        LIMITS,
+        Rules(window_s=0.001),
+        lanes,
+        max(1, lanes - 1),
+        on_batch=on_batch,
+    )
 
 
 def submitted(loop: Loop, numbers: Sequence[Any], deadline_s: float = float("inf")) -> tuple[Job, Numbers]:
@@ -192,3 +199,23 @@ def test_as_many_ends_as_submits_under_random_cancels(plans: list[tuple[int, str
     assert loop.waiting(DOUBLE) == loop.waiting(NEGATE) == 0
     loop.close()
     assert threading.active_count() == threads_before
+
+
+@pytest.mark.parametrize(("side_by_side", "waits"), [(1, True), (2, False)])
+def test_a_batch_waits_for_the_window_only_if_it_could_not_be_computed_anyway(side_by_side: int, waits: bool) -> None:
+    gate = threading.Event()
+    double = Arithmetic(2, gate)
+    rules = Rules(window_s=WAIT_S)
+    loop = Loop({DOUBLE: double, NEGATE: Arithmetic(-1)}, LIMITS, rules, lanes=2, side_by_side=side_by_side)
+    submitted(loop, [1])
+    assert double.entered.wait(WAIT_S)
+    double.entered.clear()
+    submitted(loop, [2])
+    submitted(loop, [3])
+    assert double.entered.wait(0.2) is not waits
+    submitted(loop, [4, 5])
+    assert double.entered.wait(WAIT_S)  # four are a full batch
+    gate.set()
+    assert loop.wait_idle(WAIT_S)
+    loop.close()
+    assert sorted(number for batch in double.seen for number in batch) == [1, 2, 3, 4, 5]
