@@ -6,7 +6,7 @@ import asyncio
 import itertools
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +20,15 @@ from emotirt.engine.counters import Counters
 from emotirt.engine.observe import EngineStats, Health, HealthState, Observer
 from emotirt.engine.planner import Planner
 from emotirt.engine.request import SpeechOptions, SpeechRequest, SpeechResult, check_options
-from emotirt.engine.settings import ACOUSTIC, VOCODER, WORKER, EngineSettings, batch_limits, resolved_settings
+from emotirt.engine.settings import (
+    ACOUSTIC,
+    STAND_IN_LIMITS,
+    VOCODER,
+    WORKER,
+    EngineSettings,
+    batch_limits,
+    resolved_settings,
+)
 from emotirt.engine.stages import AcousticBatches, VocoderBatches
 from emotirt.engine.stream import AsyncSpeechStream, Mailbox
 from emotirt.engine.talk import Format, Pace, Talk
@@ -29,6 +37,7 @@ from emotirt.runtime.open import AUTO, default_threads, resolve_backend
 from emotirt.scheduling.admission import Admission, Ticket
 from emotirt.scheduling.job import Job
 from emotirt.scheduling.loop import Loop, Stage
+from emotirt.scheduling.policy import StageLimits
 from emotirt.synthesis.speech import SpeechPlan
 from emotirt.types import Audio, Priority
 
@@ -53,12 +62,13 @@ class AsyncEngine:
         self.settings = settings = resolved_settings(settings, backend, threads)
         lanes = settings.lanes or 1
         lane_threads = threads if settings.isolation == WORKER else max(1, threads // lanes)
+        self._limit: Callable[[Mapping[str, StageLimits]], None] = lambda _: None
         self._planner = Planner(bundle)
         self._admission = Admission(settings.admission, lanes)
         self._limits = limits = batch_limits(settings)
         self._counters = Counters(observers, self._admission, limits)
         self._backend: Backend = opened_backend(
-            bundle, backend, lane_threads, self._planner, settings, self._counters.backend_changed
+            bundle, backend, lane_threads, self._planner, settings, self._backend_changed
         )
         manifest = bundle.manifest
         self._format = Format(manifest.sample_rate_hz, manifest.hop_samples, manifest.vocoder_context_frames)
@@ -69,6 +79,7 @@ class AsyncEngine:
         }
         side_by_side = 1 if settings.isolation == WORKER else lanes
         self._loop = Loop(stages, limits, settings.rules, lanes, side_by_side, on_batch=self._counters.batch_done)
+        self._limit = self._loop.limit
         self._readers = ThreadPoolExecutor(settings.frontend_threads, thread_name_prefix="emotirt-frontend")
         self._names = itertools.count(1)
         self._is_closed = False
@@ -209,6 +220,13 @@ class AsyncEngine:
             raise
         mailbox.expect_first_by(job.deadline_s - time.perf_counter(), lambda: self._loop.expire(job))
         return AsyncSpeechStream(name, job, talk, mailbox, self._loop)
+
+    def _backend_changed(self, event: str, detail: str) -> None:
+        self._counters.backend_changed(event, detail)
+        if event in ("lost", "start_failed"):
+            self._limit(STAND_IN_LIMITS)
+        elif event == "started":
+            self._limit(self._limits)
 
     async def _warm_up(self) -> None:
         plans = [await asyncio.to_thread(self._planner.plan, SpeechRequest(text)) for text in _WARM_UP_TEXTS]

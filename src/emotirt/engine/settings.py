@@ -110,6 +110,10 @@ def resolved_settings(settings: EngineSettings, backend: str, threads: int) -> E
     )
 
 
+STAND_IN_LIMITS = {ACOUSTIC: CPU_ACOUSTIC, VOCODER: CPU_VOCODER}
+"""While the CPU speaks for a GPU: a batch that takes a GPU milliseconds would hold everybody up for seconds."""
+
+
 def batch_limits(settings: EngineSettings) -> dict[str, StageLimits]:
     """Return the limits of each stage of resolved settings."""
     return {ACOUSTIC: settings.acoustic or CPU_ACOUSTIC, VOCODER: settings.vocoder or CPU_VOCODER}

@@ -87,6 +87,12 @@ class Loop:
         with self._changed:
             return self._lists.count(stage)
 
+    def limit(self, limits: Mapping[str, StageLimits]) -> None:
+        """Form batches within other limits from now on."""
+        with self._changed:
+            self._lists.limit(limits)
+            self._changed.notify_all()
+
     def submit(self, job: Job) -> None:
         """Let a job begin.
 

@@ -98,6 +98,10 @@ class WaitingLists:
         """Number of tasks that wait for a stage."""
         return len(self._waiting[stage])
 
+    def limit(self, limits: Mapping[str, StageLimits]) -> None:
+        """Form batches within other limits from now on; the stages stay the same."""
+        self._limits.update(limits)
+
     def add(self, tasks: Sequence[Task]) -> None:
         """Let tasks wait."""
         for task in tasks:

@@ -343,31 +343,41 @@ def test_as_many_ends_as_requests_whatever_their_callers_do(
     asyncio.run(run())
 
 
-def test_closing_drains_or_fails_what_is_left(tiny_bundle: Path, oracle: Oracle) -> None:
-    async def run(drain_s: float) -> list[object]:
-        engine = await AsyncEngine.open(tiny_bundle, threads=1, settings=EngineSettings(ahead_s=0.1))
-        reading = asyncio.create_task(spoken(engine, LONG))
-        for _ in range(1000):
-            await asyncio.sleep(0.001)
-            if engine.stats().accepted:
-                break
-        unread = await engine.submit(LONG, PATIENT)
-        closing = asyncio.create_task(engine.close(drain_s))
-        await asyncio.sleep(0)
-        assert engine.health().state is HealthState.CLOSED
-        with pytest.raises(EngineClosed, match="closed"):
-            await engine.submit(LONG)
-        await closing
-        await engine.close()
-        assert engine.stats().running == 0
-        return await asyncio.gather(reading, heard(unread), return_exceptions=True)
+async def closed(engine: AsyncEngine, drain_s: float, *streams: AsyncSpeechStream) -> list[object]:
+    """Close an engine while streams are being read; gives what their readers got."""
+    readers = [asyncio.create_task(heard(stream)) for stream in streams]
+    closing = asyncio.create_task(engine.close(drain_s))
+    await asyncio.sleep(0)
+    assert engine.health().state is HealthState.CLOSED
+    with pytest.raises(EngineClosed, match="closed"):
+        await engine.submit(LONG)
+    await closing
+    await engine.close()
+    assert engine.stats().running == 0
+    return await asyncio.gather(*readers, return_exceptions=True)
 
-    drained, unread = asyncio.run(run(0.5))
-    assert isinstance(drained, list)
-    assert_equals_oracle(drained, oracle(LONG))
-    assert isinstance(unread, EngineClosed)
-    for outcome in asyncio.run(run(0.0)):
-        assert isinstance(outcome, (EngineClosed, list))
+
+def test_closing_with_patience_lets_requests_end(tiny_bundle: Path, oracle: Oracle) -> None:
+    async def run() -> None:
+        engine = await AsyncEngine.open(tiny_bundle, threads=1, settings=EngineSettings(ahead_s=0.1))
+        for chunks in await closed(engine, WAIT_S, *[await engine.submit(LONG, PATIENT) for _ in range(3)]):
+            assert isinstance(chunks, list)
+            assert_equals_oracle(chunks, oracle(LONG))
+
+    asyncio.run(run())
+
+
+def test_closing_at_once_fails_what_is_left(tiny_bundle: Path) -> None:
+    async def run() -> None:
+        engine = await AsyncEngine.open(tiny_bundle, threads=1, settings=EngineSettings(ahead_s=0.1))
+        unread = await engine.submit(LONG, PATIENT)
+        await closed(engine, 0.0)
+        with pytest.raises(EngineClosed, match="before this request was finished"):
+            await heard(unread)
+        with pytest.raises(StopAsyncIteration):
+            await anext(unread)
+
+    asyncio.run(run())
 
 
 def test_an_observer_that_fails_harms_nobody(

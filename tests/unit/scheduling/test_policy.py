@@ -56,6 +56,12 @@ def test_a_full_batch_does_not_wait(job: Job) -> None:
     assert len(taken(lists(task(job, cost=40), task(job, cost=40)), is_busy=True).tasks) == 2
 
 
+def test_limits_can_change(job: Job) -> None:
+    waiting = lists(*(task(job) for _ in range(6)))
+    waiting.limit({DOUBLE: StageLimits(2, 100)})
+    assert [len(taken(waiting).tasks) for _ in range(3)] == [2, 2, 2]
+
+
 def test_a_batch_that_waits_does_not_hold_up_the_other_stage(job: Job) -> None:
     waiting = lists(task(job, DOUBLE), *(task(job, NEGATE, rank=Rank.LATER) for _ in range(4)))
     assert taken(waiting, is_busy=True).stage == NEGATE
