@@ -58,6 +58,31 @@ def tiny_prepared() -> Networks:
 
 
 @pytest.fixture(scope="session")
+def emotivoice_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Directory of a bundle made from a tiny public EmotiVoice model; do not change it."""
+    from tests.assets.emotivoice import make_bundle
+
+    return make_bundle(tmp_path_factory.mktemp("bundles") / "emotivoice")
+
+
+@pytest.fixture(scope="session")
+def emotivoice_bundle(emotivoice_path: Path) -> Bundle:
+    """The same, opened."""
+    from emotirt.bundle.store import open_bundle
+
+    return open_bundle(emotivoice_path)
+
+
+@pytest.fixture(scope="session")
+def emotivoice_engine(emotivoice_path: Path) -> Iterator[Engine]:
+    """An engine on it."""
+    from emotirt.engine import Engine
+
+    with Engine.open(emotivoice_path, threads=1) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
 def engine(tiny_bundle: Path) -> Iterator[Engine]:
     """An engine on the tiny bundle."""
     from emotirt.engine import Engine

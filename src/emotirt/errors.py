@@ -19,6 +19,7 @@ EmotiRTError
 │   └── BundleCorrupt         a file whose hash differs from the manifest
 ├── BuildError
 │   ├── ExportFailed
+│   ├── ImportFailed          somebody else's model that cannot be taken over
 │   └── ParityFailed
 ├── TrainingError             corpus, features or checkpoint unusable
 └── BackendError
@@ -114,6 +115,10 @@ class BuildError(EmotiRTError):
 
 class ExportFailed(BuildError):
     """A stage could not be exported to ONNX."""
+
+
+class ImportFailed(BuildError):
+    """A model of another project could not be taken over."""
 
 
 class ParityFailed(BuildError):

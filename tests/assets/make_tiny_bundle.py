@@ -15,6 +15,7 @@ from torch import nn
 
 from emotirt.build.parity import ShapeCase
 from emotirt.build.recipe import Built, Description, build_bundle
+from emotirt.bundle.contract import PROMPT_ENCODER, STAGES
 from emotirt.bundle.manifest import EmotionEntry, ProsodyEntry, VoiceEntry
 from emotirt.models.checkpoint import Networks, build_networks
 from emotirt.models.config import (
@@ -27,6 +28,7 @@ from emotirt.models.config import (
 )
 from emotirt.text.symbols import DEFAULT_TABLE
 
+TINY_STAGES = tuple(stage for stage in STAGES if stage != PROMPT_ENCODER)
 SEED = 7
 FRAMES_PER_TOKEN = 5.0
 RESIDUAL_GAIN = 1.5

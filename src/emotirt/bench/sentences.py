@@ -1,13 +1,22 @@
 """An endless supply of new sentences, so that no timed request was ever seen before.
 
 Sentences are put together from word lists by a seeded generator: the same seed gives the same sentences on every
-machine, and an English sentence has 40 to 80 characters, a Chinese one 12 to 25.
+machine, and an English sentence of ``sentences`` has 40 to 80 characters, a Chinese one 12 to 25.
+
+``sixty_characters`` is for the text front end: its words are drawn from the whole dictionaries, so that hardly one of
+them was met before and no memory of the front end helps; its grammar is of no account.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+
+from emotirt.text import lexicon, zh_lexicon
+
+KINDS = ("en", "zh", "mixed")
+FEWEST_CHARACTERS, MOST_CHARACTERS = 55, 65
 
 _EN = (
     (
@@ -42,6 +51,8 @@ _ZH = (
     ("修好了", "找到了", "忘记了", "买下了", "画完了", "带走了"),
     ("一辆蓝色的自行车", "很重的木头箱子", "两封旧信", "厨房的窗户", "一张巨大的地图", "三枚银币"),
 )
+_EN_GLUE = ("the", "and", "of", "with a", "near the", "but not", "was", "after", "from", "that", "into our", "very")
+_ZH_GLUE = ("的", "和", "在", "了", "是", "把", "他们", "我的", "一个", "不", "就", "对", "从", "这样", "为了", "，")
 
 
 def sentences(language: str, seed: int = 0) -> Iterator[str]:
@@ -63,6 +74,80 @@ def paragraphs(language: str, sentence_count: int, seed: int = 0) -> Iterator[st
     glue = " " if language == "en" else ""
     while True:
         yield glue.join(next(source) for _ in range(sentence_count))
+
+
+def sixty_characters(kind: str, seed: int = 0, notation_every: int = 4) -> Iterator[str]:
+    """Yield sentences of 55 to 65 characters without end.
+
+    Args:
+        kind: ``en``, ``zh``, or ``mixed`` for Chinese with English words in it.
+        seed: the same seed gives the same sentences.
+        notation_every: every how many sentences, from the first one, there is a number, date, time or price; 0 for
+            never.
+    """
+    generator = random.Random(f"sixty:{kind}:{seed}")  # not for secrets
+    count = 0
+    while True:
+        notation = _notation(kind, generator) if notation_every and count % notation_every == 0 else ""
+        text = _sixty(kind, generator, notation)
+        if FEWEST_CHARACTERS <= len(text) <= MOST_CHARACTERS:
+            count += 1
+            yield text
+
+
+def unlisted_word(index: int, seed: int = 0) -> str:
+    """Make up a pronounceable English word that the dictionary lacks."""
+    generator = random.Random(f"word:{seed}:{index}")  # not for secrets
+    while True:
+        syllables = range(generator.randint(2, 4))
+        word = "".join(generator.choice("bdfgklmnprstvz") + generator.choice("aeiou") for _ in syllables)
+        word += generator.choice("nrtlsk")
+        if lexicon.default_lexicon().get(word) is None:
+            return word
+
+
+def _sixty(kind: str, generator: random.Random, notation: str) -> str:
+    english, chinese = _dictionary_words()
+    words = [notation] if notation else []
+    glue = " " if kind == "en" else ""
+    while len(glue.join(words)) < FEWEST_CHARACTERS - 1:
+        if kind == "en":
+            words += [generator.choice(_EN_GLUE), generator.choice(english)]
+        else:
+            words += [generator.choice(_ZH_GLUE), generator.choice(chinese)]
+        if kind == "mixed" and generator.random() < 0.2:
+            words.append(generator.choice(english))
+    if notation:
+        place = generator.randrange(len(words))
+        words[0], words[place] = words[place], words[0]
+    return glue.join(words) + ("." if kind == "en" else "。")
+
+
+def _notation(kind: str, generator: random.Random) -> str:
+    number = generator.randint
+    if kind == "en":
+        forms = (
+            f"{number(2, 9999)}",
+            f"${number(1, 99)}.{number(10, 99)}",
+            f"May {number(1, 30)}",
+            f"{number(1, 12)}:30",
+        )
+    else:
+        forms = (
+            f"{number(2, 9999)}个",
+            f"{number(1, 99)}.5%",
+            f"{number(1, 12)}月{number(1, 28)}日",
+            f"{number(1, 23)}:30",
+        )
+    return generator.choice(forms)
+
+
+@lru_cache(maxsize=1)
+def _dictionary_words() -> tuple[Sequence[str], Sequence[str]]:
+    """Words of the English and of the Mandarin dictionary, of usual lengths."""
+    english = [word for word in lexicon.default_lexicon().words() if word.isalpha() and 3 <= len(word) <= 9]
+    chinese = [word for word in zh_lexicon.default_lexicon().words() if 2 <= len(word) <= 4]
+    return english, chinese
 
 
 def _combinations(parts: tuple[tuple[str, ...], ...]) -> int:

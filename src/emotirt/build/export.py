@@ -8,6 +8,7 @@ ONNX Runtime folds when it loads the graph. Reference and graph hence hold the v
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import tempfile
 import warnings
@@ -23,6 +24,7 @@ from torch import Tensor, nn
 from emotirt.build.half_storage import store_half
 from emotirt.bundle.contract import (
     DECODER,
+    PROMPT_ENCODER,
     REFERENCE_ENCODER,
     TEXT_ENCODER,
     VOCODER,
@@ -40,61 +42,82 @@ _EXAMPLE_SIZES = {"batch": 2, "tokens": 13, "frames": 37}
 _ONNX_TYPES = {"float32": TensorProto.FLOAT, "int64": TensorProto.INT64}
 
 
-def prepare_networks(networks: Networks) -> Networks:
-    """Return a copy as it will be exported: plain weights rounded to float16, one embedding table, evaluation mode.
+def prepare_networks(networks: Networks, half: bool = True) -> Networks:
+    """Return a copy as it will be exported: plain weights, one embedding table, evaluation mode.
+
+    With ``half`` weights of two and more dimensions are rounded to float16.
 
     Fresh networks take the weights over; a deep copy would share the class that PyTorch makes for a weight-normed
     module, so that folding the copy breaks the original.
     """
     prepared = build_networks(networks.config)
-    for name in ("acoustic", "reference", "vocoder"):
-        load_weights(getattr(prepared, name), getattr(networks, name).state_dict(), name)
+    modules = _modules(prepared)
+    for name, module in modules.items():
+        load_weights(module, _modules(networks)[name].state_dict(), name)
     prepared.vocoder.remove_weight_norm()
     prepared.acoustic.text_encoder.embedding.fold()
-    for module in (prepared.acoustic, prepared.reference, prepared.vocoder):
+    for module in modules.values():
         module.eval().requires_grad_(False)
         for tensor in (*module.parameters(), *module.buffers()):
-            if tensor.is_floating_point() and tensor.ndim >= 2:
+            if half and tensor.is_floating_point() and tensor.ndim >= 2:
                 tensor.copy_(tensor.half().float())
     return prepared
 
 
-def stage_module(networks: Networks, stage: str) -> nn.Module:
-    """Return the module of a stage."""
-    return {
+def _modules(networks: Networks) -> dict[str, nn.Module]:
+    modules = {
+        "acoustic": networks.acoustic,
+        "reference": networks.reference,
+        "vocoder": networks.vocoder,
+        "prompt": networks.prompt,
+    }
+    return {name: module for name, module in modules.items() if module is not None}
+
+
+def stage_modules(networks: Networks) -> dict[str, nn.Module]:
+    """Return the module of every stage that the networks have, in the order of ``bundle.contract.STAGES``."""
+    modules = {
         REFERENCE_ENCODER: networks.reference,
+        PROMPT_ENCODER: networks.prompt,
         TEXT_ENCODER: networks.acoustic.text_encoder,
         DECODER: networks.acoustic.decoder,
         VOCODER: networks.vocoder,
-    }[stage]
+    }
+    return {stage: module for stage, module in modules.items() if module is not None}
 
 
 def dimensions(networks: Networks) -> Dimensions:
     """Return the fixed sizes of the graph contract."""
     acoustic = networks.config.acoustic
-    return Dimensions(acoustic.n_mels, acoustic.encoder.hidden, acoustic.speaker_dim, acoustic.emotion_dim)
+    return Dimensions(
+        acoustic.n_mels, acoustic.encoder.hidden, acoustic.speaker_dim, acoustic.emotion_dim, acoustic.content_dim
+    )
 
 
-def export_stage(networks: Networks, stage: str) -> bytes:
+def export_stage(networks: Networks, stage: str, half: bool = True) -> bytes:
     """Export one stage.
 
     Args:
         networks: from ``prepare_networks``.
-        stage: one of ``bundle.contract.STAGES``.
+        stage: one of ``stage_modules``.
+        half: store the weights in float16, as they were prepared.
 
     Returns: a serialized, checked ONNX model.
     Raises: ExportFailed: the module does not fit the graph contract, or PyTorch or ONNX refuse it.
     """
     contract = stage_contract(stage, dimensions(networks))
-    module = stage_module(networks, stage)
-    taken = list(inspect.signature(module.forward).parameters)
-    if taken != [spec.name for spec in contract.inputs]:
+    module = stage_modules(networks)[stage]
+    parameters = inspect.signature(module.forward).parameters.values()
+    names = [spec.name for spec in contract.inputs]
+    taken = [item.name for item in parameters if item.default is item.empty or item.name in names]
+    if taken != names:
         raise ExportFailed(f"stage {stage}: the module takes {taken}, the graph contract {contract.inputs}")
     model = _traced(module, contract, stage)
     _unshare(model.graph)
     _name_weights(model.graph, module)
     _set_boundary(model, contract)
-    store_half(model, stage)
+    if half:
+        store_half(model, stage)
     try:
         onnx.checker.check_model(shape_inference.infer_shapes(model, strict_mode=True), full_check=True)
     except (onnx.checker.ValidationError, shape_inference.InferenceError) as exc:
@@ -165,7 +188,7 @@ def _name_weights(graph: onnx.GraphProto, module: nn.Module) -> None:
 
 
 def _fingerprint(array: np.ndarray) -> bytes:
-    return repr(array.shape).encode() + np.ascontiguousarray(array).tobytes()
+    return repr(array.shape).encode() + hashlib.sha256(np.ascontiguousarray(array).data).digest()
 
 
 def _set_boundary(model: onnx.ModelProto, contract: StageContract) -> None:

@@ -7,19 +7,25 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emotirt.bundle.contract import DECODER, REFERENCE_ENCODER, TEXT_ENCODER, VOCODER
+from emotirt.bundle.contract import DECODER, PROMPT_ENCODER, REFERENCE_ENCODER, TEXT_ENCODER, VOCODER
 from emotirt.errors import ParityFailed
 from emotirt.runtime.runner import Array, Runner
 from emotirt.types import FloatArray
 
-TOLERANCES = {"hidden": 1e-4, "mel": 1e-4, "wav": 1e-4, "speaker": 1e-5, "emotion": 1e-5}
+TOLERANCES = {"hidden": 1e-4, "mel": 1e-4, "wav": 1e-4, "speaker": 1e-5, "emotion": 1e-5, "style": 1e-4}
 """Largest difference, as a share of the reference's largest value where that exceeds 1.
 
 PyTorch and ONNX Runtime add the same float32 products in another order; differences measured on the default sizes are
 several times smaller than this. Full scale of ``wav`` is 1, so 1e-4 is the bound of the audio itself.
 """
 DURATION_TIES = 0.02
-"""Share of tokens whose border may round to the neighbouring frame, because it lies half way between two."""
+"""Share of tokens whose border may round to the neighbouring frame, because it lies half way between two; where every
+duration is rounded by itself, the share that may round to a neighbouring length."""
+
+FLIPPED_SHARE = 1e-3
+FULL_SCALE = 0.999
+"""Share of samples that may jump from one end of full scale to the other. An untrained vocoder can drive its last tanh
+so far into saturation that rounding decides the sign of a sample; the public code then varies with its threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +111,21 @@ def _difference(stage: str, case: ShapeCase, name: str, expected: Array, found: 
         )
     if name == "durations":
         shifted = np.abs(np.cumsum(expected, axis=1) - np.cumsum(found, axis=1))
-        return float((shifted > 0).mean()) if shifted.max() <= 1 else float("inf")
+        changed = np.abs(expected - found)
+        moved = float((shifted > 0).mean()) if shifted.max() <= 1 else float("inf")
+        resized = float((changed > 0).mean()) if changed.max() <= 1 else float("inf")
+        return min(moved, resized)
+    if name == "wav":
+        expected, found = _without_flips(expected, found)
     return float(np.abs(expected - found).max() / max(1.0, float(np.abs(expected).max())))
+
+
+def _without_flips(expected: Array, found: Array) -> tuple[Array, Array]:
+    """Leave out the few samples that stand at opposite ends of full scale."""
+    flipped = (expected * found < 0) & (np.minimum(np.abs(expected), np.abs(found)) > FULL_SCALE)
+    if flipped.mean() > FLIPPED_SHARE:
+        return expected, found
+    return np.where(flipped, 0.0, expected), np.where(flipped, 0.0, found)
 
 
 def _feeds(
@@ -124,6 +143,9 @@ def _feeds(
         durations = _durations(lengths, case, rng)
         counts = durations.sum(axis=1).astype(np.int64)
         feeds |= {"durations": durations, "lengths": lengths, "frame_mask": _mask(counts, case.frames)}
+    elif stage == PROMPT_ENCODER:
+        mask = _mask(lengths, case.tokens)
+        feeds |= {"ids": rng.integers(0, symbol_count, mask.shape) * mask.astype(np.int64), "mask": mask}
     elif stage == REFERENCE_ENCODER:
         feeds |= {"mel": _mel_like(feeds["mel"]), "frames": _ragged(case.batch, case.frames)}
     elif stage == VOCODER:
@@ -133,7 +155,7 @@ def _feeds(
 
 def _fill_text_encoder(feeds: dict[str, Array], lengths: Array, symbol_count: int, rng: np.random.Generator) -> None:
     batch, tokens = feeds["ids"].shape
-    for name in ("speaker", "emotion"):
+    for name in {"speaker", "emotion", "content"} & set(feeds):
         feeds[name] /= np.linalg.norm(feeds[name], axis=1, keepdims=True)
     feeds |= {
         "ids": rng.integers(0, symbol_count, (batch, tokens)) * (np.arange(tokens) < lengths[:, None]),

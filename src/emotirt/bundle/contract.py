@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from emotirt.types import TensorSpec
 
 REFERENCE_ENCODER = "reference_encoder"
+PROMPT_ENCODER = "prompt_encoder"
 TEXT_ENCODER = "text_encoder"
 DECODER = "decoder"
 VOCODER = "vocoder"
-STAGES = (REFERENCE_ENCODER, TEXT_ENCODER, DECODER, VOCODER)
+STAGES = (REFERENCE_ENCODER, PROMPT_ENCODER, TEXT_ENCODER, DECODER, VOCODER)
 SPEAKING_STAGES = (TEXT_ENCODER, DECODER, VOCODER)
-"""Stages that every bundle has; the reference encoder is needed only to clone a voice."""
+"""Stages that every bundle has; the reference encoder is needed only to clone a voice, the prompt encoder only where
+the text encoder takes a content vector or styles are asked for in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +29,15 @@ class Dimensions:
         n_mels: mel channels.
         hidden: channels between text encoder and decoder.
         speaker: length of the speaker vector.
-        emotion: length of the emotion vector.
+        emotion: length of the emotion vector, which a style prompt gives too.
+        content: length of the vector of what a sentence says, 0 where the text encoder takes none.
     """
 
     n_mels: int
     hidden: int
     speaker: int
     emotion: int
+    content: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +55,7 @@ def stage_contract(stage: str, dims: Dimensions) -> StageContract:
     """
     return {
         REFERENCE_ENCODER: _reference_encoder,
+        PROMPT_ENCODER: _prompt_encoder,
         TEXT_ENCODER: _text_encoder,
         DECODER: _decoder,
         VOCODER: _vocoder,
@@ -72,6 +77,13 @@ def _reference_encoder(dims: Dimensions) -> StageContract:
     )
 
 
+def _prompt_encoder(dims: Dimensions) -> StageContract:
+    return StageContract(
+        (_int("ids", "batch", "tokens"), _float("mask", "batch", "tokens")),
+        (_float("style", "batch", dims.emotion),),
+    )
+
+
 def _text_encoder(dims: Dimensions) -> StageContract:
     return StageContract(
         (
@@ -83,6 +95,7 @@ def _text_encoder(dims: Dimensions) -> StageContract:
             _float("pitch_range", "batch"),
             _float("energy", "batch"),
             _float("speed", "batch"),
+            *((_float("content", "batch", dims.content),) if dims.content else ()),
         ),
         (_float("hidden", "batch", "tokens", dims.hidden), _float("durations", "batch", "tokens")),
     )

@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import field, fields
-from difflib import get_close_matches
+from dataclasses import field
 from typing import Any
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from emotirt.bundle.contract import SPEAKING_STAGES, STAGES, Dimensions, stage_contract
+from emotirt.bundle.contract import PROMPT_ENCODER, SPEAKING_STAGES, STAGES, Dimensions, stage_contract
+from emotirt.bundle.manifest_errors import explained
 from emotirt.errors import ManifestInvalid
 
 FORMAT_VERSION = 1
 NEUTRAL = "neutral"
+EMOTIRT_FRONTEND = "emotirt"
+EMOTIVOICE_FRONTEND = "emotivoice"
+FRONTENDS = (EMOTIRT_FRONTEND, EMOTIVOICE_FRONTEND)
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 _FILE_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -122,6 +125,19 @@ class EmotionEntry:
 
 
 @dataclass(frozen=True, slots=True, config=_STRICT)
+class PromptEntry:
+    """What the prompt encoder needs besides its graph.
+
+    Attributes:
+        tokenizer: file of the ``tokenizers`` library.
+        max_tokens: longest text in word pieces.
+    """
+
+    tokenizer: FileEntry
+    max_tokens: int
+
+
+@dataclass(frozen=True, slots=True, config=_STRICT)
 class CreatedBy:
     """What wrote the bundle."""
 
@@ -154,6 +170,11 @@ class Manifest:
         licence: of the weights.
         attribution: who must be named.
         created_by: what wrote it.
+        content_dim: length of the vector of what a sentence says, 0 where the text encoder takes none.
+        frontend: which front end writes its symbols, one of ``FRONTENDS``.
+        unit_vectors: whether voice and emotion vectors have unit length.
+        random_weights: whether it was never trained: for benchmarks only, its speech is noise.
+        prompt: what the prompt encoder needs; None where there is none.
     """
 
     format_version: int
@@ -176,17 +197,22 @@ class Manifest:
     licence: str
     attribution: tuple[str, ...]
     created_by: CreatedBy
+    content_dim: int = 0
+    frontend: str = EMOTIRT_FRONTEND
+    unit_vectors: bool = True
+    random_weights: bool = False
+    prompt: PromptEntry | None = None
 
     @property
     def dimensions(self) -> Dimensions:
         """Fixed sizes of the graph contract."""
-        return Dimensions(self.mel.n_mels, self.hidden_dim, self.speaker_dim, self.emotion_dim)
+        return Dimensions(self.mel.n_mels, self.hidden_dim, self.speaker_dim, self.emotion_dim, self.content_dim)
 
     @property
     def files(self) -> tuple[FileEntry, ...]:
         """Every file of the bundle but the manifest itself."""
         stages = tuple(FileEntry(entry.file, entry.sha256, entry.bytes) for entry in self.stages.values())
-        return (*stages, self.vectors)
+        return (*stages, self.vectors, *(() if self.prompt is None else (self.prompt.tokenizer,)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,8 +230,10 @@ _SECTIONS: dict[str | int, type] = {
     "inputs": TensorEntry,
     "mel": MelEntry,
     "outputs": TensorEntry,
+    "prompt": PromptEntry,
     "prosody": ProsodyEntry,
     "stages": StageEntry,
+    "tokenizer": FileEntry,
     "vectors": FileEntry,
     "voices": VoiceEntry,
 }
@@ -256,10 +284,11 @@ def _problems(manifest: Manifest) -> Iterable[tuple[str, str]]:
     yield from _repeated("symbols", manifest.symbols)
     yield from _voice_problems(manifest)
     yield from _emotion_problems(manifest)
+    yield from _prompt_problems(manifest)
     yield from _stage_problems(manifest)
     for entry in manifest.files:
         yield from _file_problems(entry)
-    yield from _repeated("stages and vectors: file", [entry.file for entry in manifest.files])
+    yield from _repeated("stages, vectors and tokenizer: file", [entry.file for entry in manifest.files])
 
 
 def _voice_problems(manifest: Manifest) -> Iterable[tuple[str, str]]:
@@ -306,6 +335,22 @@ def _stage_problems(manifest: Manifest) -> Iterable[tuple[str, str]]:
                 yield f"stages.{stage}.{side}", f"{found} differs from the graph contract {expected}"
 
 
+def _prompt_problems(manifest: Manifest) -> Iterable[tuple[str, str]]:
+    has_stage = PROMPT_ENCODER in manifest.stages
+    if manifest.frontend not in FRONTENDS:
+        yield "frontend", f"{manifest.frontend!r} is unknown; known: {', '.join(FRONTENDS)}"
+    if manifest.content_dim < 0:
+        yield "content_dim", f"{manifest.content_dim} must not be negative"
+    if manifest.content_dim and not has_stage:
+        yield f"stages.{PROMPT_ENCODER}", "is missing, and content_dim says that it is needed"
+    if manifest.content_dim not in (0, manifest.emotion_dim):
+        yield "content_dim", f"{manifest.content_dim} must be 0 or emotion_dim, for the same stage gives both"
+    if has_stage != (manifest.prompt is not None):
+        yield "prompt", f"goes with the stage {PROMPT_ENCODER!r}; give both or neither"
+    if manifest.prompt is not None and manifest.prompt.max_tokens < 3:
+        yield "prompt.max_tokens", f"{manifest.prompt.max_tokens} must be at least 3"
+
+
 def _file_problems(entry: FileEntry) -> Iterable[tuple[str, str]]:
     if not _FILE_NAME.fullmatch(entry.file):
         yield "file", f"{entry.file!r} is not a plain file name"
@@ -345,22 +390,10 @@ def _version_problem(version: int) -> str:
 
 
 def first_problem(error: ValidationError, root: type = Manifest) -> str:
-    """Say what is wrong first: the key, the value and what is expected, for an unknown key the nearest one.
+    """Say in one line what is wrong first, for an unknown key also the nearest one.
 
     Args:
         error: from pydantic.
         root: dataclass that was expected; below it, the keys of a manifest.
     """
-    first = error.errors(include_url=False)[0]
-    key = ".".join(str(part) for part in first["loc"]) or "manifest"
-    if first["type"] == "unexpected_keyword_argument":
-        return f"{key}: unknown key; {_known_keys(first['loc'], root)}"
-    value = repr(first["input"])
-    return f"{key}: {first['msg']} (got {value if len(value) <= 60 else value[:60] + '…'})"
-
-
-def _known_keys(place: tuple[str | int, ...], root: type) -> str:
-    schema = next((_SECTIONS[part] for part in reversed(place[:-1]) if part in _SECTIONS), root)
-    known = [item.name for item in fields(schema)]
-    near = get_close_matches(str(place[-1]), known, n=1)
-    return (f"did you mean {near[0]!r}? " if near else "") + f"known: {', '.join(known)}"
+    return explained(error, root, _SECTIONS)

@@ -7,7 +7,7 @@ import io
 import tempfile
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,13 +27,18 @@ from emotirt.errors import BundleCorrupt, BundleError, BundleNotFound, ManifestI
 from emotirt.types import FloatArray
 
 MANIFEST_FILE = "manifest.json"
+VOICE_TABLE = "voices"
+"""Array with one row a voice, in the manifest's order, in place of ``voice/<name>``: quicker to read for thousands."""
 UNIT_NORM_TOLERANCE = 1e-3
 """float32 vectors renormalized in float32 stay within 1e-6 of unit length; anything past this was never normalized."""
 
 
 @dataclass(frozen=True, slots=True)
 class Vectors:
-    """Unit vectors of the named voices and emotions, float32 [speaker_dim] and [emotion_dim]."""
+    """Vectors of the named voices and emotions, float32 [speaker_dim] and [emotion_dim].
+
+    They have unit length if the manifest says so.
+    """
 
     voices: Mapping[str, FloatArray]
     emotions: Mapping[str, FloatArray]
@@ -93,6 +98,12 @@ class Bundle:
         """
         entry = self.manifest.vectors
         return _vectors_from_npz(self._read(entry), self.manifest, str(self.path / entry.file))
+
+    def tokenizer_bytes(self) -> bytes:
+        """Read the tokenizer of the prompt encoder; errors of ``stage_bytes``."""
+        if self.manifest.prompt is None:
+            raise BundleError(f"bundle {self.manifest.name!r} has no prompt encoder")
+        return self._read(self.manifest.prompt.tokenizer)
 
     def verify(self) -> None:
         """Verify the hash of every file.
@@ -219,21 +230,34 @@ def _vectors_from_npz(data: bytes, manifest: Manifest, place: str) -> Vectors:
         arrays = arrays_from_npz(data)
     except ValueError as exc:
         raise BundleCorrupt(f"{place}: {exc}; rebuild the bundle") from exc
+    names = [item.name for item in manifest.voices]
+    if VOICE_TABLE in arrays:
+        arrays |= _rows(arrays[VOICE_TABLE], names, place)
+    unit = manifest.unit_vectors
     return Vectors(
-        {item.name: _vector(arrays, f"voice/{item.name}", manifest.speaker_dim, place) for item in manifest.voices},
-        {item.name: _vector(arrays, f"emotion/{item.name}", manifest.emotion_dim, place) for item in manifest.emotions},
+        {name: _vector(arrays, f"voice/{name}", manifest.speaker_dim, place, unit) for name in names},
+        {
+            item.name: _vector(arrays, f"emotion/{item.name}", manifest.emotion_dim, place, unit)
+            for item in manifest.emotions
+        },
     )
 
 
-def _vector(arrays: Mapping[str, FloatArray], key: str, length: int, place: str) -> FloatArray:
+def _rows(table: FloatArray, names: Sequence[str], place: str) -> dict[str, FloatArray]:
+    if len(table) != len(names):
+        raise ManifestInvalid(f"{place}: {VOICE_TABLE!r} has {len(table)} rows for {len(names)} voices")
+    return {f"voice/{name}": row for name, row in zip(names, table, strict=True)}
+
+
+def _vector(arrays: Mapping[str, FloatArray], key: str, length: int, place: str, unit: bool) -> FloatArray:
     vector = arrays.get(key)
     if vector is None:
         raise ManifestInvalid(f"{place}: {key} is missing though the manifest offers it; rebuild the bundle")
     if vector.dtype != np.float32 or vector.shape != (length,):
         raise ManifestInvalid(f"{place}: {key} is {vector.dtype} {vector.shape}, expected float32 ({length},)")
     norm = float(np.linalg.norm(vector))
-    if not abs(norm - 1.0) <= UNIT_NORM_TOLERANCE:
-        raise ManifestInvalid(f"{place}: {key} has norm {norm:.4f}, expected 1")
+    if not np.isfinite(norm) or (unit and abs(norm - 1.0) > UNIT_NORM_TOLERANCE):
+        raise ManifestInvalid(f"{place}: {key} has norm {norm:.4f}, expected {'1' if unit else 'a finite one'}")
     vector.setflags(write=False)
     return vector
 

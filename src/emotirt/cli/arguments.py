@@ -38,6 +38,7 @@ def add_speech_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--voice", help="name of a voice (default: the bundle's for the language of the text)")
     add("--emotion", default="neutral", help="name of an emotion, English or Chinese (default: neutral)")
+    add("--prompt", help="the way of speaking in your own words, such as 非常开心 (bundles imported from EmotiVoice)")
     add("--intensity", type=float, default=1.0, help="strength of the emotion, 0 to 1.5 (default: 1)")
     add("--speed", type=float, default=1.0, help="speaking rate, 1 is the voice's own (default: 1)")
     add("--pitch", type=float, default=0.0, metavar="SEMITONES", help="raise or lower the voice (default: 0)")
@@ -64,7 +65,7 @@ def request_from_arguments(text: str, args: argparse.Namespace) -> SpeechRequest
     from emotirt.types import Prosody
 
     prosody = Prosody(args.speed, args.pitch, args.pitch_range, args.energy)
-    return SpeechRequest(text, args.voice, args.emotion, args.intensity, prosody)
+    return SpeechRequest(text, args.voice, args.emotion, args.intensity, prosody, args.prompt)
 
 
 def positive_int(text: str) -> int:

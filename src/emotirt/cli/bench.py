@@ -16,8 +16,8 @@ RESULTS = Path("benchmarks/results")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare ``emotirt bench cpu``, ``bench frontend`` and ``bench summary``."""
-    kinds = parser.add_subparsers(dest="kind", required=True, metavar="cpu|frontend|summary")
+    """Declare ``emotirt bench cpu``, ``frontend``, ``spelling`` and ``summary``."""
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="cpu|frontend|spelling|summary")
     cpu = kinds.add_parser("cpu", help="real-time factor, first audio, cold start, simultaneous streams")
     cpu.add_argument("--repeats", type=positive_int, default=40, help="timed requests of each kind (default: 40)")
     cpu.add_argument("--cold-starts", type=int, default=10, help="new processes to time, 0 for none (default: 10)")
@@ -25,8 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     cpu.add_argument("--no-streams", action="store_true", help="leave out simultaneous streams")
     add_engine_arguments(cpu)
     frontend = kinds.add_parser("frontend", help="text to phonemes")
-    frontend.add_argument("--repeats", type=positive_int, default=1000, help="timed sentences (default: 1000)")
-    for part in (cpu, frontend):
+    frontend.add_argument(
+        "--repeats", type=positive_int, default=1000, help="timed sentences of each kind (default: 1000)"
+    )
+    frontend.add_argument("--seed", type=int, default=0, help="of the sentences (default: 0)")
+    spelling = kinds.add_parser("spelling", help="English words that no dictionary lists, against held-out ones")
+    for part in (cpu, frontend, spelling):
         part.add_argument(
             "--results",
             type=Path,
@@ -41,7 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run one benchmark."""
-    return {"cpu": _run_cpu, "frontend": _run_frontend, "summary": _run_summary}[args.kind](args)
+    runs = {"cpu": _run_cpu, "frontend": _run_frontend, "spelling": _run_spelling, "summary": _run_summary}
+    return runs[args.kind](args)
 
 
 def _run_cpu(args: argparse.Namespace) -> int:
@@ -69,14 +74,41 @@ def _run_cpu(args: argparse.Namespace) -> int:
 
 
 def _run_frontend(args: argparse.Namespace) -> int:
-    from emotirt.bench import frontend
-    from emotirt.bench.results import write_result
+    from emotirt.bench.frontend import TARGET_MS, FrontendSettings, frontend_result, measure_frontend
+    from emotirt.bench.results import describe_hardware, write_result
+    from emotirt.cli.voices import table
 
-    result = frontend.measure_frontend(args.repeats)
+    settings = FrontendSettings(args.repeats, seed=args.seed)
+    report = measure_frontend(settings)
+    path = write_result(frontend_result(report, settings), args.results)
+    named = {"all kinds": report.every, **report.kinds, "plain": report.plain, "with numbers": report.notation}
+    named["with one unlisted word"] = report.unlisted
+    rows = [
+        (name, str(spread.count), *(f"{value:.3f}" for value in (spread.p50, spread.p90, spread.p95, spread.p99)))
+        for name, spread in named.items()
+    ]
+    out = sys.stdout.write
+    out(f"{describe_hardware()}; {settings.warm_up} sentences of each kind as warm-up\n")
+    out(f"text to phonemes, {report.characters:.0f} characters a sentence, milliseconds (target: p50 {TARGET_MS:g})\n")
+    out(table(("sentences", "count", "p50", "p90", "p95", "p99"), rows))
+    out(f"{path}\n")
+    return 0
+
+
+def _run_spelling(args: argparse.Namespace) -> int:
+    from emotirt.bench.results import write_result
+    from emotirt.bench.spelling import measure_spelling
+
+    result = measure_spelling()
     path = write_result(result, args.results)
-    for key, entry in result.values.items():
-        sys.stdout.write(f"{key} {entry['value']:g} {entry['unit']}\n")
-    sys.stdout.write(f"{path}\n")
+    test = result.details["test"]
+    out = sys.stdout.write
+    out(f"{test['words']} words that training never saw, against the dictionary:\n")
+    out(
+        f"phoneme error {test['phoneme_error_pct']:.1f} %, {test['phoneme_error_no_stress_pct']:.1f} % without stress\n"
+    )
+    out(f"words wrong   {test['word_error_pct']:.1f} %, {test['word_error_no_stress_pct']:.1f} % without stress\n")
+    out(f"{test['ms_per_word']:.2f} ms a word\n{path}\n")
     return 0
 
 

@@ -40,12 +40,24 @@ class _Package:
     remedy: str
 
 
+LISTED_VOICES = 12
+"""So many at most stand on the line of a bundle."""
+
 _PACKAGES = (
     _Package("numpy", ("numpy",), True, "pip install emotirt"),
     _Package("pydantic", ("pydantic",), True, "pip install emotirt"),
     _Package("wetext", ("wetext",), True, "pip install emotirt"),
     _Package("soxr", ("soxr",), True, "pip install emotirt"),
     _Package("av", ("av",), True, "pip install emotirt"),
+    *(
+        _Package(
+            module,
+            (module.replace("_", "-"),),
+            False,
+            "only for bundles from EmotiVoice: pip install 'emotirt[emotivoice]'",
+        )
+        for module in ("pypinyin", "pypinyin_dict", "tokenizers")
+    ),
 )
 _BACKENDS = (
     _Package("onnxruntime", ("onnxruntime", "onnxruntime-gpu"), True, "pip install emotirt"),
@@ -97,9 +109,12 @@ def bundle_findings(path: Path | None) -> list[Finding]:
         bundle.verify()
     except EmotiRTError as exc:
         return [Finding("bundle", str(place), "broken", str(exc))]
-    voices = ", ".join(f"{name} ({entry.language})" for name, entry in bundle.voices.items())
+    names = [f"{name} ({entry.language})" for name, entry in bundle.voices.items()]
+    more = f" and {len(names) - LISTED_VOICES} more" if len(names) > LISTED_VOICES else ""
+    voices = ", ".join(names[:LISTED_VOICES]) + more
+    weights = ", random weights: it speaks noise" if bundle.manifest.random_weights else ""
     return [
-        Finding("bundle", bundle.manifest.name, "ok", f"{place}, sha256 {bundle.digest[:16]}"),
+        Finding("bundle", bundle.manifest.name, "ok", f"{place}, sha256 {bundle.digest[:16]}{weights}"),
         Finding(
             "bundle", "files", "ok", f"{len(bundle.manifest.files)} hashes verified, {bundle.size_bytes / 1e6:.1f} MB"
         ),

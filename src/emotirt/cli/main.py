@@ -31,8 +31,12 @@ COMMANDS = {
     "bench": "measure speed, and collect results",
     "train": "train the models of a bundle",
     "build": "make a bundle from trained models",
+    "import": "make a bundle from a model that another project trained",
     "evaluate": "measure how well the speech is understood",
 }
+
+_MODULES = {"import": "importing"}
+"""Where a module has another name than its command, here because it is a keyword."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -80,7 +84,7 @@ def _dispatch(arguments: list[str], debug: bool) -> int:
     name = arguments[0]
     if name not in COMMANDS:
         raise UsageError(f"unknown command {name!r}; available: {', '.join(COMMANDS)}{_nearest(name)}")
-    command = importlib.import_module(f"emotirt.cli.{name}")
+    command = importlib.import_module(f"emotirt.cli.{_MODULES.get(name, name)}")
     parser = OneLineParser(prog=f"emotirt {name}", description=command.__doc__)
     command.add_arguments(parser)
     code = command.run(parser.parse_args(arguments[1:]))

@@ -48,9 +48,11 @@ def _columns(text: str) -> int:
 
 
 def _tables(bundle: Bundle) -> str:
-    defaults = {name: language for language, name in bundle.manifest.default_voice.items()}
+    defaults: dict[str, list[str]] = {}
+    for language, name in bundle.manifest.default_voice.items():
+        defaults.setdefault(name, []).append(language)
     voices = [
-        (name, entry.language, entry.sex, entry.licence, entry.description + _default_mark(defaults.get(name)))
+        (name, entry.language, entry.sex, entry.licence, entry.description + _default_mark(defaults.get(name, [])))
         for name, entry in bundle.voices.items()
     ]
     emotions = [
@@ -64,8 +66,8 @@ def _tables(bundle: Bundle) -> str:
     )
 
 
-def _default_mark(language: str | None) -> str:
-    return f" (default for {language})" if language else ""
+def _default_mark(languages: list[str]) -> str:
+    return f" (default for {' and '.join(languages)})" if languages else ""
 
 
 def _json(bundle: Bundle) -> str:

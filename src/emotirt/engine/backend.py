@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from emotirt.bundle.contract import SPEAKING_STAGES
+from emotirt.bundle.contract import PROMPT_ENCODER, SPEAKING_STAGES
 from emotirt.bundle.store import Bundle, open_bundle
 from emotirt.engine.observe import Health, HealthState
 from emotirt.engine.planner import Planner
@@ -30,8 +30,13 @@ LOUDER = 4.0
 """A worker whose probe is so many times louder or softer than the CPU's is broken; rounding changes it by far less."""
 
 
+def engine_stages(bundle: Bundle) -> tuple[str, ...]:
+    """Return the stages of a bundle that requests need."""
+    return tuple(stage for stage in (*SPEAKING_STAGES, PROMPT_ENCODER) if stage in bundle.manifest.stages)
+
+
 class Backend(Protocol):
-    """The speaking stages of a bundle."""
+    """The stages of a bundle that requests need."""
 
     @property
     def runners(self) -> Mapping[str, Runner]:
@@ -79,16 +84,22 @@ class IsolatedBackend:
         self._meanwhile = _opened(bundle, CPU_BACKEND, threads) if settings.worker.speaks_meanwhile else {}
         probe = _Probe(bundle, planner, self._meanwhile)
         spec = WorkerSpec(
-            worker_bundle.path, worker_bundle.digest, backend, threads, SPEAKING_STAGES, (), settings.worker.beat_s
+            worker_bundle.path,
+            worker_bundle.digest,
+            backend,
+            threads,
+            engine_stages(bundle),
+            (),
+            settings.worker.beat_s,
         )
-        self._supervisor = Supervisor(spec, settings.worker, settings.lanes or 1, probe.check, tell)
+        self._supervisor = Supervisor(spec, settings.worker, (settings.lanes or 1) + 1, probe.check, tell)
         if not self._supervisor.wait_first():
             error = self._supervisor.last_error
             self.close()
             raise BackendUnavailable(f"no worker process with backend {backend!r} came up: {error}")
         guard = Guard(self._supervisor, self._meanwhile, settings.worker, tell)
         self.runners: Mapping[str, Runner] = {
-            stage: GuardedRunner(guard, stage, *_specs(bundle, stage)) for stage in SPEAKING_STAGES
+            stage: GuardedRunner(guard, stage, *_specs(bundle, stage)) for stage in engine_stages(bundle)
         }
 
     def health(self) -> Health:
@@ -139,7 +150,7 @@ class _Probe:
 
     def check(self, call: Call) -> None:
         """Raise BackendError if the word is not sound."""
-        runners = {stage: _Called(call, stage, _specs(self.bundle, stage)) for stage in SPEAKING_STAGES}
+        runners = {stage: _Called(call, stage, _specs(self.bundle, stage)) for stage in engine_stages(self.bundle)}
         said = self._said(runners)
         trouble = trouble_in({"wav": said[None]})
         expected = self._said(self.meanwhile) if self.meanwhile else said
@@ -152,7 +163,7 @@ class _Probe:
     def _said(self, runners: Mapping[str, Runner]) -> FloatArray:
         plan = self.planner.plan(SpeechRequest(PROBE_TEXT))
         manifest = self.bundle.manifest
-        acoustic = AcousticBatches(runners, StageLimits(1, 1))
+        acoustic = AcousticBatches(self.bundle, runners, StageLimits(1, 1))
         vocoder = VocoderBatches(runners, manifest.hop_samples, manifest.vocoder_context_frames)
         made = acoustic.run([(plan.utterances[0], plan.condition)])[0]
         if isinstance(made, BackendError):
@@ -164,7 +175,7 @@ class _Probe:
 
 
 def _opened(bundle: Bundle, backend: str, threads: int) -> dict[str, Runner]:
-    return {stage: open_runner(bundle, stage, backend, threads) for stage in SPEAKING_STAGES}
+    return {stage: open_runner(bundle, stage, backend, threads) for stage in engine_stages(bundle)}
 
 
 def _specs(bundle: Bundle, stage: str) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:

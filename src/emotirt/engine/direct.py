@@ -26,8 +26,8 @@ class Engine:
         self.bundle = bundle
         self.backend = backend
         self.threads = threads
-        self._planner = Planner(bundle)
         self._pipeline = Pipeline(bundle, backend, threads)
+        self._planner = Planner(bundle, self._pipeline.prompts)
 
     @classmethod
     def open(cls, bundle_path: Path | str | None = None, backend: str = AUTO, threads: int | None = None) -> Engine:

@@ -13,6 +13,7 @@ from types import TracebackType
 
 import numpy as np
 
+from emotirt.bundle.contract import PROMPT_ENCODER
 from emotirt.bundle.manifest import EmotionEntry, VoiceEntry
 from emotirt.bundle.store import Bundle, default_bundle_path, open_bundle
 from emotirt.engine.backend import Backend, opened_backend
@@ -40,6 +41,7 @@ from emotirt.scheduling.loop import Loop, Stage
 from emotirt.scheduling.policy import StageLimits
 from emotirt.synthesis.speech import SpeechPlan
 from emotirt.types import Audio, Priority
+from emotirt.voices.prompts import PromptVectors
 
 logger = logging.getLogger(__name__)
 
@@ -63,18 +65,19 @@ class AsyncEngine:
         lanes = settings.lanes or 1
         lane_threads = threads if settings.isolation == WORKER else max(1, threads // lanes)
         self._limit: Callable[[Mapping[str, StageLimits]], None] = lambda _: None
-        self._planner = Planner(bundle)
         self._admission = Admission(settings.admission, lanes)
         self._limits = limits = batch_limits(settings)
         self._counters = Counters(observers, self._admission, limits)
         self._backend: Backend = opened_backend(
-            bundle, backend, lane_threads, self._planner, settings, self._backend_changed
+            bundle, backend, lane_threads, Planner(bundle), settings, self._backend_changed
         )
         manifest = bundle.manifest
         self._format = Format(manifest.sample_rate_hz, manifest.hop_samples, manifest.vocoder_context_frames)
         runners = self._backend.runners
+        encoder = runners.get(PROMPT_ENCODER)
+        self._planner = Planner(bundle, None if encoder is None else PromptVectors(bundle, encoder))
         stages: dict[str, Stage] = {
-            ACOUSTIC: AcousticBatches(runners, limits[ACOUSTIC]),
+            ACOUSTIC: AcousticBatches(bundle, runners, limits[ACOUSTIC]),
             VOCODER: VocoderBatches(runners, self._format.hop_samples, self._format.context_frames),
         }
         side_by_side = 1 if settings.isolation == WORKER else lanes
@@ -231,7 +234,7 @@ class AsyncEngine:
     async def _warm_up(self) -> None:
         plans = [await asyncio.to_thread(self._planner.plan, SpeechRequest(text)) for text in _WARM_UP_TEXTS]
         runners = self._backend.runners
-        acoustic = AcousticBatches(runners, self._limits[ACOUSTIC])
+        acoustic = AcousticBatches(self.bundle, runners, self._limits[ACOUSTIC])
         vocoder = VocoderBatches(runners, self._format.hop_samples, self._format.context_frames)
         for plan in plans:
             made = await asyncio.to_thread(acoustic.run, [(plan.utterances[0], plan.condition)])

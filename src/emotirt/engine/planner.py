@@ -8,21 +8,28 @@ from dataclasses import replace
 from emotirt.bundle.store import Bundle
 from emotirt.engine.request import SpeechRequest
 from emotirt.errors import InvalidRequest
+from emotirt.synthesis.frontend import frontend_from_bundle
 from emotirt.synthesis.speech import SpeechPlan
-from emotirt.text.frontend import Frontend, FrontendLimits
 from emotirt.text.split import split_sentences
-from emotirt.text.symbols import SymbolTable
+from emotirt.types import FloatArray
 from emotirt.voices.catalog import Catalog
+from emotirt.voices.prompts import PromptVectors
 
 
 class Planner:
     """Front end and catalog of one bundle; may be used from several threads at once."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        """Read what ``bundle`` offers; raises its errors."""
+    def __init__(self, bundle: Bundle, prompts: PromptVectors | None = None) -> None:
+        """Read what ``bundle`` offers; raises its errors.
+
+        Args:
+            bundle: of the engine.
+            prompts: turns prompts into styles; None where none are taken.
+        """
         self.catalog = Catalog(bundle)
-        self._limits = FrontendLimits()
-        self._frontend = Frontend(SymbolTable(bundle.symbols), self._limits)
+        self._bundle_name = bundle.manifest.name
+        self._prompts = prompts
+        self._frontend = frontend_from_bundle(bundle)
 
     def plan(self, request: SpeechRequest) -> SpeechPlan:
         """Check and read a request.
@@ -33,7 +40,8 @@ class Planner:
             raise InvalidRequest(f"text is {type(request.text).__name__}; give a str")
         started = time.perf_counter()
         asked = request.voice if request.voice is not None else self.catalog.voices[0].name
-        condition = self.catalog.condition(asked, request.emotion, request.intensity, request.prosody)
+        style = self._style(request.prompt)
+        condition = self.catalog.condition(asked, request.emotion, request.intensity, request.prosody, style)
         utterances = tuple(self._frontend.utterances(request.text))
         if request.voice is not None:
             voice, _ = self.catalog.voice(request.voice)
@@ -44,12 +52,20 @@ class Planner:
 
     def plan_or_cut(self, request: SpeechRequest, strict: bool) -> SpeechPlan:
         """Do as ``plan``, but cut a text past the hard limit with a warning, unless ``strict``."""
-        most = self._limits.max_characters
+        most = self._frontend.limits.max_characters
         if strict or not isinstance(request.text, str) or len(request.text) <= most:
             return self.plan(request)
         kept = cut_text(request.text, most)
         warning = f"text has {len(request.text)} characters, the limit is {most}; spoken are the first {len(kept)}"
         return replace(self.plan(replace(request, text=kept)), warnings=(warning,), is_truncated=True)
+
+    def _style(self, prompt: str | None) -> FloatArray | None:
+        if prompt is None:
+            return None
+        if self._prompts is None:
+            names = ", ".join(emotion.name for emotion in self.catalog.emotions)
+            raise InvalidRequest(f"bundle {self._bundle_name!r} takes no prompt in words; choose an emotion: {names}")
+        return self._prompts.style(prompt)
 
 
 def cut_text(text: str, most_characters: int) -> str:

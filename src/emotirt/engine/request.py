@@ -26,6 +26,7 @@ class SpeechRequest:
         emotion: name or alias, English or Chinese.
         intensity: of the emotion, 0 (neutral) to 1.5.
         prosody: speed, pitch, pitch range and energy; ranges in ``voices.condition``.
+        prompt: the way of speaking in the caller's own words, in place of an emotion; for bundles that take prompts.
     """
 
     text: str
@@ -33,6 +34,7 @@ class SpeechRequest:
     emotion: str = NEUTRAL
     intensity: float = 1.0
     prosody: Prosody = NATURAL_PROSODY
+    prompt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

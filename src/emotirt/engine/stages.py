@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from emotirt.bundle.contract import DECODER, TEXT_ENCODER, VOCODER
+from emotirt.bundle.contract import DECODER, PROMPT_ENCODER, TEXT_ENCODER, VOCODER
+from emotirt.bundle.store import Bundle
 from emotirt.errors import BackendError
 from emotirt.runtime.runner import Runner
 from emotirt.scheduling.policy import StageLimits
@@ -13,15 +14,19 @@ from emotirt.synthesis.batch import BatchLimits
 from emotirt.synthesis.vocoder import VocoderStage
 from emotirt.types import FloatArray, Utterance
 from emotirt.voices.condition import Condition
+from emotirt.voices.prompts import PromptVectors
 
 
 class AcousticBatches:
     """Utterances with their conditions to mels with their durations."""
 
-    def __init__(self, runners: Mapping[str, Runner], limits: StageLimits) -> None:
-        """Use the runners of both acoustic stages."""
+    def __init__(self, bundle: Bundle, runners: Mapping[str, Runner], limits: StageLimits) -> None:
+        """Use the runners of both acoustic stages, and of the prompt encoder where the text encoder wants contents."""
         batch = BatchLimits(items=limits.items, padded_tokens=limits.padded_cost)
-        self._stages = AcousticStages(runners[TEXT_ENCODER], runners[DECODER], batch)
+        contents = None
+        if bundle.manifest.content_dim:
+            contents = PromptVectors(bundle, runners[PROMPT_ENCODER]).contents
+        self._stages = AcousticStages(runners[TEXT_ENCODER], runners[DECODER], batch, contents)
 
     def run(self, payloads: Sequence[tuple[Utterance, Condition]]) -> list[Acoustic | BackendError]:
         """Compute a batch."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from emotirt.models.config import AcousticConfig
+from emotirt.models.config import AcousticConfig, LinearVariances
 from emotirt.models.layers import BlockStack, VariancePredictor, gaussian_upsample, mask_from_lengths
 from emotirt.text.symbols import factors
 
@@ -17,6 +18,8 @@ PITCH_SCALE_SEMITONES = 6.0
 ENERGY_CENTER_DB = 0.0
 """Energy is 20 log10 of the L2 norm of a frame's mel magnitudes; networks see (energy - center) / scale."""
 ENERGY_SCALE_DB = 12.0
+LOG_PER_SEMITONE = math.log(2.0) / 12.0
+LOG_PER_DB = math.log(10.0) / 20.0
 MEAN_LOG_MEL = -5.0
 """Where the decoder's output starts before training; about the mean of speech."""
 
@@ -35,15 +38,16 @@ class Variances(NamedTuple):
 class SymbolEmbedding(nn.Module):
     """Embed symbols as the sum of their own, base phone, tone or stress, and language parts.
 
-    Sharing parts lets rare toned finals learn from common ones; ``fold`` sums them into one table for export.
+    Sharing parts lets rare toned finals learn from common ones; ``fold`` sums them into one table for export. Without
+    ``factored`` there is only their own part.
     """
 
-    def __init__(self, symbols: tuple[str, ...], hidden: int) -> None:
+    def __init__(self, symbols: tuple[str, ...], hidden: int, factored: bool = True) -> None:
         super().__init__()
         self.own = nn.Embedding(len(symbols), hidden)
         nn.init.normal_(self.own.weight, std=0.3)
         self.parts = nn.ModuleList()
-        for part in range(3):
+        for part in range(3 if factored else 0):
             names = [factors(symbol)[part] for symbol in symbols]
             kinds = sorted(set(names))
             self.register_buffer(f"index_{part}", torch.tensor([kinds.index(name) for name in names]), persistent=False)
@@ -59,7 +63,7 @@ class SymbolEmbedding(nn.Module):
 
     def fold(self) -> None:
         """Sum the parts once, so that exported graphs hold a single table."""
-        self.table = self.full_table().detach()
+        self.table = self.full_table().detach().clone()
 
     def forward(self, ids: Tensor) -> Tensor:
         """Embed ids [B, N] to [B, N, C]."""
@@ -73,24 +77,29 @@ class TextEncoder(nn.Module):
         super().__init__()
         hidden = config.encoder.hidden
         padding = (config.variance_embed_kernel - 1) // 2
-        self.embedding = SymbolEmbedding(config.symbols, hidden)
+        self.linear = config.linear_variances
+        self.whole_durations = config.whole_durations
+        self.embedding = SymbolEmbedding(config.symbols, hidden, config.factored_symbols)
         self.stack = BlockStack(config.encoder)
-        self.speaker = nn.Linear(config.speaker_dim, hidden)
-        self.emotion = nn.Linear(config.emotion_dim, hidden)
-        self.merge = nn.Linear(3 * hidden, hidden)
+        self.speaker = nn.Linear(config.speaker_dim, hidden) if config.projected_vectors else nn.Identity()
+        self.emotion = nn.Linear(config.emotion_dim, hidden) if config.projected_vectors else nn.Identity()
+        vectors = 2 * hidden if config.projected_vectors else config.speaker_dim + config.emotion_dim
+        self.merge = nn.Linear(hidden + vectors + config.content_dim, hidden)
         self.duration_predictor = VariancePredictor(hidden, config.duration)
         self.pitch_predictor = VariancePredictor(hidden, config.pitch)
         self.energy_predictor = VariancePredictor(hidden, config.energy)
         self.pitch_embed = nn.Conv1d(1, hidden, config.variance_embed_kernel, padding=padding)
         self.energy_embed = nn.Conv1d(1, hidden, config.variance_embed_kernel, padding=padding)
 
-    def encode(self, ids: Tensor, lengths: Tensor, speaker: Tensor, emotion: Tensor) -> tuple[Tensor, Tensor]:
+    def encode(
+        self, ids: Tensor, lengths: Tensor, speaker: Tensor, emotion: Tensor, content: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Return conditioned tokens [B, N, C] and the token mask [B, N]."""
         mask = mask_from_lengths(lengths, torch.arange(ids.shape[1], device=ids.device))
         tokens = self.stack(self.embedding(ids) * mask.unsqueeze(2), mask)
-        speaker = self.speaker(speaker).unsqueeze(1).expand(-1, ids.shape[1], -1)
-        emotion = self.emotion(emotion).unsqueeze(1).expand(-1, ids.shape[1], -1)
-        merged = self.merge(torch.cat((tokens, speaker, emotion), dim=2))
+        vectors = (self.speaker(speaker), self.emotion(emotion), *(() if content is None else (content,)))
+        spread = (vector.unsqueeze(1).expand(-1, ids.shape[1], -1) for vector in vectors)
+        merged = self.merge(torch.cat((tokens, *spread), dim=2))
         return merged * mask.unsqueeze(2), mask
 
     def predict(self, tokens: Tensor, mask: Tensor) -> Variances:
@@ -107,7 +116,7 @@ class TextEncoder(nn.Module):
         energy_part = self.energy_embed((energy * mask).unsqueeze(1)).transpose(1, 2)
         return (tokens + pitch_part + energy_part) * mask.unsqueeze(2)
 
-    def forward(
+    def forward(  # noqa: PLR0913  # the inputs of the graph
         self,
         ids: Tensor,
         lengths: Tensor,
@@ -117,33 +126,57 @@ class TextEncoder(nn.Module):
         pitch_range: Tensor,
         energy: Tensor,
         speed: Tensor,
+        content: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Encode for synthesis.
 
         Args:
             ids: int64 [B, N].
             lengths: int64 [B], tokens per row.
-            speaker: float32 [B, 256], unit norm.
-            emotion: float32 [B, 256], unit norm.
+            speaker: float32 [B, speaker_dim].
+            emotion: float32 [B, emotion_dim].
             pitch_shift: float32 [B], semitones.
             pitch_range: float32 [B], ratio about the utterance's mean.
             energy: float32 [B], dB.
             speed: float32 [B], ratio; durations are divided by it.
+            content: float32 [B, content_dim], where the configuration has one.
 
         Returns: hidden [B, N, C]; durations [B, N], integer-valued frames, 0 on padding. Rounding is cumulative, so
-            that the total stays within half a frame of the unrounded sum.
+            that the total stays within half a frame of the sum that ``speed`` asks for.
         """
-        tokens, mask = self.encode(ids, lengths, speaker, emotion)
+        tokens, mask = self.encode(ids, lengths, speaker, emotion, content)
         log_durations, pitch, loudness = self.predict(tokens, mask)
         count = mask.sum(dim=1, keepdim=True)
         mean = (pitch * mask).sum(dim=1, keepdim=True) / count
-        shift = pitch_shift.unsqueeze(1) / PITCH_SCALE_SEMITONES
-        pitch = mean + (pitch - mean) * pitch_range.unsqueeze(1) + shift
-        loudness = loudness + energy.unsqueeze(1) / ENERGY_SCALE_DB
-        frames = (torch.exp(log_durations) - 1.0).clamp(min=0.0) * mask / speed.unsqueeze(1)
+        pitch = mean + (pitch - mean) * pitch_range.unsqueeze(1)
+        if self.linear is None:
+            pitch = pitch + pitch_shift.unsqueeze(1) / PITCH_SCALE_SEMITONES
+            loudness = loudness + energy.unsqueeze(1) / ENERGY_SCALE_DB
+        else:
+            pitch, loudness = _scaled(pitch, loudness, pitch_shift, energy, self.linear)
+        frames = (torch.exp(log_durations) - 1.0).clamp(min=0.0) * mask
+        if self.whole_durations:
+            frames = _whole(frames, mask)
+        frames = frames / speed.unsqueeze(1)
         ends = torch.round(torch.cumsum(frames, dim=1))
         durations = (ends - torch.nn.functional.pad(ends[:, :-1], (1, 0))) * mask
         return self.add_variances(tokens, mask, pitch, loudness), durations
+
+
+def _scaled(
+    pitch: Tensor, loudness: Tensor, shift_semitones: Tensor, energy_db: Tensor, units: LinearVariances
+) -> tuple[Tensor, Tensor]:
+    """Multiply normalized linear values [B, N] as semitones and decibels [B] say; 0 of either changes nothing."""
+    pitch_gain = torch.exp(shift_semitones.unsqueeze(1) * LOG_PER_SEMITONE) - 1.0
+    energy_gain = torch.exp(energy_db.unsqueeze(1) * LOG_PER_DB) - 1.0
+    pitch = pitch + (pitch + units.pitch_mean_hz / units.pitch_deviation_hz) * pitch_gain
+    return pitch, loudness + (loudness + units.energy_mean / units.energy_deviation) * energy_gain
+
+
+def _whole(frames: Tensor, mask: Tensor) -> Tensor:
+    """Round every duration [B, N]; a row of nothing but zeros becomes a row of ones, as in the public model."""
+    frames = torch.round(frames)
+    return torch.where(frames.sum(dim=1, keepdim=True) > 0, frames, mask)
 
 
 class Decoder(nn.Module):
@@ -153,6 +186,7 @@ class Decoder(nn.Module):
         super().__init__()
         self.delta = config.upsampling_delta
         self.scaled = config.upsampling_scaled
+        self.offset_frames = config.upsampling_offset_frames
         self.stack = BlockStack(config.decoder)
         self.to_mel = nn.Linear(config.decoder.hidden, config.n_mels)
         nn.init.constant_(self.to_mel.bias, MEAN_LOG_MEL)
@@ -169,7 +203,9 @@ class Decoder(nn.Module):
         Returns: log-mel float32 [B, F, n_mels], zero on padded frames.
         """
         token_mask = mask_from_lengths(lengths, torch.arange(hidden.shape[1], device=hidden.device))
-        frames = gaussian_upsample(hidden, durations, token_mask, frame_mask, self.delta, self.scaled)
+        frames = gaussian_upsample(
+            hidden, durations, token_mask, frame_mask, self.delta, self.scaled, self.offset_frames
+        )
         return self.to_mel(self.stack(frames, frame_mask)) * frame_mask.unsqueeze(2)
 
 

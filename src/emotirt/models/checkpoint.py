@@ -12,18 +12,20 @@ from torch import nn
 from emotirt.errors import TrainingError
 from emotirt.models.acoustic import AcousticModel
 from emotirt.models.config import ModelConfig
+from emotirt.models.prompt import PromptEncoder
 from emotirt.models.reference import ReferenceEncoder
 from emotirt.models.vocoder import Generator
 
 
 @dataclass(frozen=True, slots=True)
 class Networks:
-    """The trained networks of one bundle."""
+    """The trained networks of one bundle; what its configuration lacks is None."""
 
     config: ModelConfig
     acoustic: AcousticModel
-    reference: ReferenceEncoder
+    reference: ReferenceEncoder | None
     vocoder: Generator
+    prompt: PromptEncoder | None = None
 
 
 def build_networks(config: ModelConfig) -> Networks:
@@ -31,8 +33,9 @@ def build_networks(config: ModelConfig) -> Networks:
     return Networks(
         config,
         AcousticModel(config.acoustic).eval(),
-        ReferenceEncoder(config.reference).eval(),
+        None if config.reference is None else ReferenceEncoder(config.reference).eval(),
         Generator(config.vocoder).eval(),
+        None if config.prompt is None else PromptEncoder(config.prompt).eval(),
     )
 
 
@@ -85,6 +88,8 @@ def load_networks(acoustic_path: Path, vocoder_path: Path) -> Networks:
     vocoder_section = _part(vocoder, vocoder_path, "config", "vocoder")
     networks = build_networks(ModelConfig.from_dict({**sections, "vocoder": vocoder_section}))
     load_weights(networks.acoustic, _part(acoustic, acoustic_path, "weights", "acoustic"), "acoustic model")
+    if networks.reference is None:
+        raise TrainingError(f"checkpoint {acoustic_path} configures no reference encoder, which training makes")
     load_weights(networks.reference, _part(acoustic, acoustic_path, "weights", "reference"), "reference encoder")
     load_weights(networks.vocoder, _part(vocoder, vocoder_path, "weights", "vocoder"), "vocoder")
     return networks

@@ -23,6 +23,7 @@ class BlockConfig:
         kernel: its odd kernel size.
         blocks: how many blocks.
         dropout: probability while training.
+        norm_eps: added to the variance in every layer norm.
     """
 
     hidden: int = 256
@@ -31,6 +32,7 @@ class BlockConfig:
     kernel: int = 3
     blocks: int = 4
     dropout: float = 0.1
+    norm_eps: float = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,26 @@ class PredictorConfig:
     kernel: int = 3
     layers: int = 2
     dropout: float = 0.3
+    norm_eps: float = 1e-5
+
+
+@dataclass(frozen=True, slots=True)
+class LinearVariances:
+    """Units of pitch and energy where they are predicted on a linear scale: (value - mean) / deviation.
+
+    Attributes:
+        pitch_mean_hz: of the recordings.
+        pitch_deviation_hz: of the recordings.
+        energy_mean: of the L2 norm of a frame's magnitudes.
+        energy_deviation: of the same.
+
+    Source of the defaults: configuration of the public EmotiVoice checkpoint.
+    """
+
+    pitch_mean_hz: float = 225.089
+    pitch_deviation_hz: float = 53.78
+    energy_mean: float = 30.610
+    energy_deviation: float = 21.78
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +73,7 @@ class AcousticConfig:
         symbols: phoneme symbols in id order.
         speaker_dim: length of the speaker vector.
         emotion_dim: length of the emotion (or style) vector.
+        content_dim: length of the sentence's content vector, 0 for none.
         n_mels: mel channels of the output.
         encoder: text blocks.
         decoder: frame blocks; same hidden size as the encoder.
@@ -60,11 +83,18 @@ class AcousticConfig:
         variance_embed_kernel: kernel of the convolutions that embed pitch and energy.
         upsampling_delta: sharpness of the Gaussian upsampling (1/frames^2, or 1 if scaled).
         upsampling_scaled: measure distance in units of the token's own duration, so that tokens meet at their borders.
+        upsampling_offset_frames: where in a frame its distance to the tokens is measured.
+        factored_symbols: embed symbols as sums of shared parts; else each has its own row.
+        projected_vectors: project speaker and emotion to ``hidden`` before they are merged; else they are merged as
+            they are.
+        whole_durations: round every duration by itself before speed is applied; else only their running sum is rounded.
+        linear_variances: units of pitch and energy if they are linear; None for semitones and decibels.
     """
 
     symbols: tuple[str, ...] = ()
     speaker_dim: int = 256
     emotion_dim: int = 256
+    content_dim: int = 0
     n_mels: int = 80
     encoder: BlockConfig = BlockConfig()
     decoder: BlockConfig = BlockConfig()
@@ -74,6 +104,11 @@ class AcousticConfig:
     variance_embed_kernel: int = 3
     upsampling_delta: float = 12.0
     upsampling_scaled: bool = True
+    upsampling_offset_frames: float = 0.5
+    factored_symbols: bool = True
+    projected_vectors: bool = True
+    whole_durations: bool = False
+    linear_variances: LinearVariances | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,13 +152,37 @@ class ReferenceConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptConfig:
+    """Prompt encoder (BERT, Devlin et al. 2018, arXiv 1810.04805): words to a style or content vector.
+
+    Attributes:
+        vocabulary: word pieces.
+        max_tokens: longest text in word pieces.
+        hidden: channels, and the length of the vector.
+        heads: attention heads; divides hidden.
+        filter: channels of the feed-forward.
+        blocks: how many blocks.
+        norm_eps: added to the variance in every layer norm.
+    """
+
+    vocabulary: int = 13_685
+    max_tokens: int = 512
+    hidden: int = 768
+    heads: int = 12
+    filter: int = 3072
+    blocks: int = 12
+    norm_eps: float = 1e-12
+
+
+@dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """Everything that fixes the shape of the four networks."""
+    """Everything that fixes the shape of the networks; a network whose section is None is absent."""
 
     mel: MelConfig = field(default_factory=MelConfig)
     acoustic: AcousticConfig = AcousticConfig()
     vocoder: VocoderConfig = VocoderConfig()
-    reference: ReferenceConfig = ReferenceConfig()
+    reference: ReferenceConfig | None = ReferenceConfig()
+    prompt: PromptConfig | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Return nested plain dicts for JSON."""
@@ -140,16 +199,18 @@ class ModelConfig:
             acoustic[name] = _build(BlockConfig, _section(acoustic, name, f"acoustic.{name}"), f"acoustic.{name}")
         for name in ("duration", "pitch", "energy"):
             acoustic[name] = _build(PredictorConfig, _section(acoustic, name, f"acoustic.{name}"), f"acoustic.{name}")
+        acoustic["linear_variances"] = _optional(LinearVariances, acoustic, "linear_variances", None)
         unknown = sorted(set(data) - {item.name for item in fields(cls)})
         if unknown:
             raise ManifestInvalid(
-                f"model config has unknown sections {unknown}; known: mel, acoustic, vocoder, reference"
+                f"model config has unknown sections {unknown}; known: mel, acoustic, vocoder, reference, prompt"
             )
         return cls(
             mel=_build(MelConfig, _section(data, "mel", "mel"), "mel"),
             acoustic=_build(AcousticConfig, acoustic, "acoustic"),
             vocoder=_build(VocoderConfig, _section(data, "vocoder", "vocoder"), "vocoder"),
-            reference=_build(ReferenceConfig, _section(data, "reference", "reference"), "reference"),
+            reference=_optional(ReferenceConfig, data, "reference", ReferenceConfig()),
+            prompt=_optional(PromptConfig, data, "prompt", None),
         )
 
 
@@ -158,6 +219,12 @@ def _section(data: Mapping[str, Any], key: str, section: str) -> Mapping[str, An
     if not isinstance(value, Mapping):
         raise ManifestInvalid(f"model config section {section!r} is {value!r}; give its keys and values")
     return value
+
+
+def _optional(kind: type[T], data: Mapping[str, Any], section: str, default: T | None) -> T | None:
+    if section not in data:
+        return default
+    return None if data[section] is None else _build(kind, _section(data, section, section), section)
 
 
 def _build(kind: type[T], data: Mapping[str, Any], section: str) -> T:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from emotirt.models.config import BlockConfig, PredictorConfig
+from emotirt.models.config import BlockConfig, PredictorConfig, PromptConfig
 
 MASKED_SCORE = -1e4
 """Added to attention scores of padding; exp(-1e4) is 0 in every precision and the sum stays finite in float16."""
@@ -28,6 +28,11 @@ def mask_from_lengths(lengths: Tensor, positions: Tensor) -> Tensor:
     Returns: float32 [B, T].
     """
     return (positions.unsqueeze(0) < lengths.unsqueeze(1)).float()
+
+
+def score_bias_from_mask(mask: Tensor) -> Tensor:
+    """Turn a mask [B, T] into what is added to attention scores, [B, 1, 1, T]."""
+    return (1.0 - mask).unsqueeze(1).unsqueeze(1) * MASKED_SCORE
 
 
 def sinusoidal_positions(x: Tensor) -> Tensor:
@@ -46,11 +51,11 @@ def sinusoidal_positions(x: Tensor) -> Tensor:
 class SelfAttention(nn.Module):
     """Multi-head self-attention over [B, T, C] with a padding mask."""
 
-    def __init__(self, config: BlockConfig) -> None:
+    def __init__(self, config: BlockConfig | PromptConfig) -> None:
         super().__init__()
         self.heads = config.heads
         self.head_dim = config.hidden // config.heads
-        self.dropout = config.dropout
+        self.dropout = config.dropout if isinstance(config, BlockConfig) else 0.0
         self.query = nn.Linear(config.hidden, config.hidden)
         self.key = nn.Linear(config.hidden, config.hidden)
         self.value = nn.Linear(config.hidden, config.hidden)
@@ -92,8 +97,8 @@ class Block(nn.Module):
         super().__init__()
         self.attention = SelfAttention(config)
         self.feed_forward = ConvFeedForward(config)
-        self.norm_attention = nn.LayerNorm(config.hidden)
-        self.norm_feed_forward = nn.LayerNorm(config.hidden)
+        self.norm_attention = nn.LayerNorm(config.hidden, config.norm_eps)
+        self.norm_feed_forward = nn.LayerNorm(config.hidden, config.norm_eps)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, mask: Tensor, score_bias: Tensor) -> Tensor:
@@ -109,12 +114,12 @@ class BlockStack(nn.Module):
         super().__init__()
         self.position_scale = nn.Parameter(torch.ones(1))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.blocks))
-        self.norm = nn.LayerNorm(config.hidden)
+        self.norm = nn.LayerNorm(config.hidden, config.norm_eps)
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Transform ``x`` [B, T, C] under ``mask`` [B, T]."""
-        score_bias = (1.0 - mask).unsqueeze(1).unsqueeze(1) * MASKED_SCORE
+        score_bias = score_bias_from_mask(mask)
         column = mask.unsqueeze(2)
         x = self.dropout(x + self.position_scale * sinusoidal_positions(x))
         for block in self.blocks:
@@ -132,7 +137,7 @@ class VariancePredictor(nn.Module):
             nn.Conv1d(before, after, config.kernel, padding=(config.kernel - 1) // 2)
             for before, after in pairwise(widths)
         )
-        self.norms = nn.ModuleList(nn.LayerNorm(config.filter) for _ in range(config.layers))
+        self.norms = nn.ModuleList(nn.LayerNorm(config.filter, config.norm_eps) for _ in range(config.layers))
         self.dropout = nn.Dropout(config.dropout)
         self.out = nn.Linear(config.filter, 1)
 
@@ -146,12 +151,18 @@ class VariancePredictor(nn.Module):
 
 
 def gaussian_upsample(
-    hidden: Tensor, durations: Tensor, token_mask: Tensor, frame_mask: Tensor, delta: float, scaled: bool
+    hidden: Tensor,
+    durations: Tensor,
+    token_mask: Tensor,
+    frame_mask: Tensor,
+    delta: float,
+    scaled: bool,
+    offset_frames: float = 0.5,
 ) -> Tensor:
     """Spread tokens over frames with soft borders.
 
-    Tokens of duration 0 and padded tokens take no frame. With ``scaled`` the distance is measured in the token's own
-    duration, so that two neighbours weigh the same exactly at their border whatever their lengths.
+    Padded tokens take no frame. With ``scaled`` the distance is measured in the token's own duration, so that two
+    neighbours weigh the same exactly at their border whatever their lengths, and tokens of duration 0 take none either.
 
     Args:
         hidden: [B, N, C].
@@ -160,6 +171,7 @@ def gaussian_upsample(
         frame_mask: [B, F].
         delta: sharpness.
         scaled: see above.
+        offset_frames: where in a frame the distance is measured, 0.5 for its middle.
 
     Returns: [B, F, C], zero on padded frames.
     Source: Gaussian upsampling of Donahue et al. 2020 (arXiv 2006.03575), section 2.1; fixed delta as in JETS
@@ -167,7 +179,7 @@ def gaussian_upsample(
     """
     durations = durations.float()
     centers = torch.cumsum(durations, dim=1) - 0.5 * durations
-    steps = torch.arange(frame_mask.shape[1], device=hidden.device, dtype=torch.float32) + 0.5
+    steps = torch.arange(frame_mask.shape[1], device=hidden.device, dtype=torch.float32) + offset_frames
     distance = steps.reshape(1, -1, 1) - centers.unsqueeze(1)
     if scaled:
         distance = distance / durations.clamp(min=1.0).unsqueeze(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import onnx
@@ -12,11 +12,12 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped] 
 from onnx import numpy_helper
 from torch import nn
 
-from emotirt.bundle.contract import DECODER, REFERENCE_ENCODER, TEXT_ENCODER, VOCODER, stage_contract
+from emotirt.bundle.contract import DECODER, PROMPT_ENCODER, REFERENCE_ENCODER, TEXT_ENCODER, VOCODER, stage_contract
 from emotirt.bundle.store import Bundle
 from emotirt.errors import BackendError
 from emotirt.models.acoustic import Decoder, TextEncoder
 from emotirt.models.config import ModelConfig
+from emotirt.models.prompt import PromptEncoder
 from emotirt.models.reference import ReferenceEncoder
 from emotirt.models.vocoder import Generator
 from emotirt.runtime.runner import Array, check_feeds
@@ -28,6 +29,9 @@ HALF = ".half"
 """Suffix of an initializer that is stored in float16 and cast to float32 by a node."""
 _TABLE = "embedding.table"
 _TABLE_SHAPED = "embedding.own.weight"
+
+
+T = TypeVar("T")
 
 
 class EagerRunner:
@@ -68,7 +72,8 @@ def runner_from_bundle(bundle: Bundle, stage: str) -> EagerRunner:
     """
     config = _model_config(bundle)
     makers: dict[str, Callable[[], nn.Module]] = {
-        REFERENCE_ENCODER: lambda: ReferenceEncoder(config.reference),
+        REFERENCE_ENCODER: lambda: ReferenceEncoder(_present(config.reference, stage)),
+        PROMPT_ENCODER: lambda: PromptEncoder(_present(config.prompt, stage)),
         TEXT_ENCODER: lambda: TextEncoder(config.acoustic),
         DECODER: lambda: Decoder(config.acoustic),
         VOCODER: lambda: Generator(config.vocoder).remove_weight_norm(),
@@ -81,6 +86,12 @@ def runner_from_bundle(bundle: Bundle, stage: str) -> EagerRunner:
     _load(module, _weights(graph), stage)
     contract = stage_contract(stage, bundle.manifest.dimensions)
     return EagerRunner(stage, module, contract.inputs, contract.outputs)
+
+
+def _present(section: T | None, stage: str) -> T:
+    if section is None:
+        raise BackendError(f"the manifest's model configuration has no section for the stage {stage}")
+    return section
 
 
 def _model_config(bundle: Bundle) -> ModelConfig:

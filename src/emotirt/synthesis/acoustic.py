@@ -9,7 +9,7 @@ from typing import TypeVar
 import numpy as np
 
 from emotirt.errors import BackendError
-from emotirt.runtime.runner import Runner
+from emotirt.runtime.runner import Array, Runner
 from emotirt.synthesis.batch import BatchLimits, decoder_feeds, grouped, text_encoder_feeds
 from emotirt.types import FloatArray, IntArray, Utterance
 from emotirt.voices.condition import Condition
@@ -45,11 +45,25 @@ class _Encoded:
 class AcousticStages:
     """Text encoder and decoder; padding and masks keep members of a batch apart."""
 
-    def __init__(self, text_encoder: Runner, decoder: Runner, limits: BatchLimits) -> None:
-        """Use two runners of one bundle."""
+    def __init__(
+        self,
+        text_encoder: Runner,
+        decoder: Runner,
+        limits: BatchLimits,
+        contents: Callable[[Sequence[str]], FloatArray] | None = None,
+    ) -> None:
+        """Use two runners of one bundle.
+
+        Args:
+            text_encoder: stage ``text_encoder``.
+            decoder: stage ``decoder``.
+            limits: of a batch.
+            contents: sentences to content vectors [B, dim], where the text encoder takes them.
+        """
         self._text_encoder = text_encoder
         self._decoder = decoder
         self._limits = limits
+        self._contents = contents
 
     def speak(self, utterances: Sequence[Utterance], conditions: Sequence[Condition]) -> list[Acoustic]:
         """Make the log-mel and the durations of each utterance; frames from 1 to ``MAX_FRAMES``.
@@ -90,7 +104,7 @@ class AcousticStages:
     def _encoded(
         self, utterances: Sequence[Utterance], conditions: Sequence[Condition]
     ) -> list[_Encoded | BackendError]:
-        outputs = self._text_encoder.run(text_encoder_feeds(utterances, conditions))
+        outputs = self._text_encoder.run(self._feeds(utterances, conditions))
         encoded: list[_Encoded | BackendError] = []
         for row, utterance in enumerate(utterances):
             durations = outputs["durations"][row, : utterance.token_count]
@@ -113,6 +127,10 @@ class AcousticStages:
             else:
                 decoded.append(BackendError(f"decoder gave values that are not finite for {utterance.text[:40]!r}"))
         return decoded
+
+    def _feeds(self, utterances: Sequence[Utterance], conditions: Sequence[Condition]) -> dict[str, Array]:
+        contents = None if self._contents is None else self._contents([item.text for item in utterances])
+        return text_encoder_feeds(utterances, conditions, contents)
 
     def close(self) -> None:
         """Release both runners."""

@@ -49,8 +49,15 @@ def grouped(costs: Sequence[int], items: int, padded: int) -> list[list[int]]:
     return groups
 
 
-def text_encoder_feeds(utterances: Sequence[Utterance], conditions: Sequence[Condition]) -> dict[str, NDArray[Any]]:
+def text_encoder_feeds(
+    utterances: Sequence[Utterance], conditions: Sequence[Condition], contents: FloatArray | None = None
+) -> dict[str, NDArray[Any]]:
     """Collate utterances.
+
+    Args:
+        utterances: at least one.
+        conditions: one for each.
+        contents: content vectors [B, dim], where the text encoder takes them.
 
     Returns: ids int64 [B, N] padded with 0, lengths int64 [B], vectors float32 [B, dim], controls float32 [B].
     """
@@ -68,6 +75,7 @@ def text_encoder_feeds(utterances: Sequence[Utterance], conditions: Sequence[Con
         "pitch_range": _floats([prosody.pitch_range for prosody in prosodies]),
         "energy": _floats([prosody.energy_db for prosody in prosodies]),
         "speed": _floats([prosody.speed for prosody in prosodies]),
+        **({} if contents is None else {"content": contents}),
     }
 
 

@@ -12,6 +12,7 @@ from emotirt.synthesis.batch import BatchLimits
 from emotirt.synthesis.vocoder import BLOCK_FRAMES, FIRST_BLOCK_FRAMES, VocoderStage
 from emotirt.types import FloatArray, Utterance
 from emotirt.voices.condition import Condition
+from emotirt.voices.prompts import open_prompts
 
 _DEFAULT_LIMITS = BatchLimits()
 
@@ -30,8 +31,12 @@ class Pipeline:
         manifest = bundle.manifest
         self.sample_rate_hz = manifest.sample_rate_hz
         self.hop_samples = manifest.hop_samples
+        self.prompts = open_prompts(bundle, backend, threads)
         self._acoustic = AcousticStages(
-            open_runner(bundle, TEXT_ENCODER, backend, threads), open_runner(bundle, DECODER, backend, threads), limits
+            open_runner(bundle, TEXT_ENCODER, backend, threads),
+            open_runner(bundle, DECODER, backend, threads),
+            limits,
+            self.prompts.contents if self.prompts is not None and manifest.content_dim else None,
         )
         self._vocoder = VocoderStage(
             open_runner(bundle, VOCODER, backend, threads), manifest.hop_samples, manifest.vocoder_context_frames
@@ -61,5 +66,7 @@ class Pipeline:
 
     def close(self) -> None:
         """Release every runner."""
+        if self.prompts is not None:
+            self.prompts.close()
         self._acoustic.close()
         self._vocoder.close()

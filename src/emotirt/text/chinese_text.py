@@ -28,9 +28,9 @@ _SYMBOLS = {
     "²": "平方", "³": "立方", "$": "美元", "€": "欧元", "£": "英镑", "¥": "元", "#": "号", "/": " ", "*": " ", "^": " ",
     "\u2044": "分之",
 }  # fmt: skip
-_NAMED_NUMBER = (
-    "电话|手机|热线|传真|QQ|微信|号码|账号|卡号|编号|学号|工号|证号|单号|车牌|密码|验证码|尾号|邮编|房号|ISBN"
-)
+_PHONE = "电话|手机|手机号|热线|传真|拨打|致电|座机"
+_RANGE_ENDS = "点时分月日号年级楼岁元块度个天周次"
+_NAMED_NUMBER = "QQ|微信|号码|账号|卡号|编号|学号|工号|证号|单号|车牌|密码|验证码|尾号|邮编|房号|ISBN"
 
 
 def chinese_text(text: str) -> str:
@@ -61,10 +61,20 @@ def _grammar() -> Any:
     return Normalizer(lang="zh", operator="tn")
 
 
+def _phone_digits(match: re.Match[str]) -> str:
+    """Read a telephone number, where 1 is yāo."""
+    head = match.groupdict().get("head") or ""
+    return head + _digits_only(match.group()[len(head) :]).replace("一", "幺")
+
+
 def _digits(match: re.Match[str]) -> str:
     """Read digits one by one; what stands before and between them stays, but for hyphens and spaces."""
     head = match.groupdict().get("head") or ""
-    return head + re.sub(r"[\s-]+", "", match.group()[len(head) :]).replace("+", "加").translate(_DIGITS)
+    return head + _digits_only(match.group()[len(head) :])
+
+
+def _digits_only(text: str) -> str:
+    return re.sub(r"[\s-]+", "", text).replace("+", "加").translate(_DIGITS)
 
 
 def _money(match: re.Match[str]) -> str:
@@ -81,14 +91,23 @@ def _version(match: re.Match[str]) -> str:
 
 _Replacement = str | Callable[[re.Match[str]], str]
 _FIXES: tuple[tuple[re.Pattern[str], _Replacement], ...] = (
+    (re.compile(r"(?<![\d,.])\d{1,3}(?:,\d{3})+(?![\d,])"), lambda match: match.group().replace(",", "")),
     (re.compile(r"((?:US|HK|\b[AC])?\$|[€£¥])\s?(\d[\d,]*(?:\.\d+)?)\s*((?:[KkMmB]|bn)(?![A-Za-z])|[百千万亿]*)"
                 r"(元|美元|欧元|英镑|港元|人民币)?"), _money),
+    (re.compile(rf"(?P<head>(?:{_PHONE})[号码]{{0,2}}\s?[:是为]?\s?)\d[\d -]*\d"), _phone_digits),
     (re.compile(rf"(?P<head>(?:{_NAMED_NUMBER})[号码]{{0,2}}\s?[:是为]?\s?)\d[\d -]*\d"), _digits),
-    (re.compile(r"\+\d{1,3}[ -]?\d[\d -]{5,}\d|(?<![\d.])\d{3,4}[ -]\d{3,4}[ -]\d{4}(?![\d.])"), _digits),
+    (re.compile(r"\+\d{1,3}[ -]?\d[\d -]{5,}\d|(?<![\d.])\d{3,4}[ -]\d{3,4}[ -]\d{4}(?![\d.])"
+                r"|(?<![\d.])0\d{2,3}-\d{7,8}(?![\d.])"), _phone_digits),
     (re.compile(r"(?<![\d.,])\d{13,}(?![\d.,])|(?<![\d.,-])\d{3,4}(?=室|号房|房间)"), _digits),
     (re.compile(r"(?<![\d.])(?!(?:19|20)\d\d\.)\d+\.\d+\.\d+(?![\d.])"), _version),
     (re.compile(r"(\d+(?:\.\d+)?)\s?‰"), r"千分之\1"),
     (re.compile(r"(\d+(?:\.\d+)?)%?[-~～–](\d+(?:\.\d+)?)%"), r"\1%到\2%"),
+    (re.compile(rf"(?<=[\d{_RANGE_ENDS}])\s?[—–~～](?=\d)|(?<=[{_RANGE_ENDS}])-(?=\d)"), "到"),
+    (re.compile(r"(?<=\d米)\d\d(?![\d.米厘])"), lambda match: match.group().translate(_DIGITS)),
+    (re.compile(r"(时速\D{0,3})(\d+(?:\.\d+)?)\s?(?:km/h|公里/小时)"), r"\1\2公里"),
+    (re.compile(r"(?<=月)2(?=[日号])|(?<![\d.])2(?=单元|栋|幢|号|楼|路)"), "二"),
+    (re.compile(r"(?<=[周期拜][一二三四五六日天])(?=\d)"), "，"),
+    (re.compile(r"(?<=\d)x(?![A-Za-z\d])"), "倍"),
     (re.compile(r"(?<=\d)\s?\*\s?(?=\d)"), "乘"),
     (re.compile(r"(?<=\d)\^(\d+)"), r"的\1次方"),
     (re.compile(r"(?<![\d/])(\d{1,3}) (\d{1,2})[/\u2044](\d{1,3})(?![\d/])"), r"\1又\2/\3"),

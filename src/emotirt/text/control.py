@@ -16,13 +16,14 @@ from emotirt.text.normalize import HAN
 from emotirt.text.symbols import BOUNDARY, END, PAD, PUNCTUATION, START, SymbolTable
 
 MAX_PAUSE_S = 10.0
+SHOWN_CHARACTERS = 40
 FIRST_OVERRIDE = 0xF0000
 LAST_OVERRIDE = 0xFFFFD
 _RESERVED = re.compile("[\U000f0000-\U000ffffd]")
 _HANZI = re.compile(f"[{HAN}]")
 _PAUSE = re.compile(r"\[pause:([^\[\]]*)\]", re.IGNORECASE)
 _OVERRIDE = re.compile(r"\[\[([A-Za-z0-9#\s]+)\]\]|[\U000f0000-\U000ffffd]")
-_PHONEME_SHAPE = re.compile(r"[A-Z]{1,3}[0-9]?|[a-z]{1,4}[0-9]")
+_PHONEME_SHAPE = re.compile(r"[A-Z]{1,3}[0-9]?|[a-z]{1,4}[0-9]|[a-z]{1,2}")
 _NOT_PHONEMES = frozenset({PAD, START, END, BOUNDARY, *PUNCTUATION})
 
 
@@ -117,9 +118,15 @@ def pause_from_text(text: str) -> float:
         seconds = math.nan
     if not 0.0 <= seconds <= MAX_PAUSE_S:
         raise InvalidRequest(
-            f"[pause:{text}] is not a pause; give seconds from 0 to {MAX_PAUSE_S:g}, as in [pause:0.5]"
+            f"[pause:{shown(text)}] is not a pause; give seconds from 0 to {MAX_PAUSE_S:g}, as in [pause:0.5]"
         )
     return seconds
+
+
+def shown(text: str) -> str:
+    """Shorten a piece of the caller's text, and escape what is not printable, for one line of an error message."""
+    cut = text if len(text) <= SHOWN_CHARACTERS else text[:SHOWN_CHARACTERS] + "…"
+    return "".join(char if char.isprintable() else ascii(char)[1:-1] for char in cut)
 
 
 def _phonemes(body: str, table: SymbolTable) -> tuple[str, ...]:
@@ -133,7 +140,7 @@ def _phonemes(body: str, table: SymbolTable) -> tuple[str, ...]:
         if not is_known:
             near = ", ".join(nearest_symbols(token, table)) or "none"
             raise UnknownSymbol(
-                f"phoneme {token!r} in [[{body}]] is not in this bundle's table; nearest: {near} "
+                f"phoneme {shown(token)!r} in [[{shown(body)}]] is not in this bundle's table; nearest: {near} "
                 "(English looks like [[HH AH0 L OW1]], Mandarin like [[zh ong1]])"
             )
     return tokens

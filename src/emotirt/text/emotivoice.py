@@ -16,16 +16,12 @@ from functools import lru_cache
 from emotirt.errors import BackendUnavailable
 from emotirt.text.emotivoice_numbers import chinese_number
 from emotirt.text.emotivoice_syllables import emotivoice_syllable
+from emotirt.text.emotivoice_symbols import AFTER_WORD, EDGE, IN_WORD, PAUSE
 from emotirt.text.zh_segment import HANZI, words_from_text
 
-EDGE = "<sos/eos>"
-IN_WORD = "sp0"
-AFTER_WORD = "sp1"
-PAUSE = "sp3"
-
-_PAUSING = re.escape("。，？！；：“”‘’《》〈〉【】『』—…、（）" + string.punctuation)
+PAUSING = re.escape("。，？！；：“”‘’《》〈〉【】『』—…、（）" + string.punctuation)
 _SPAN = re.compile(
-    rf"(?P<hanzi>[{HANZI}]+)|(?P<number>[0-9][0-9.]*[0-9]|[0-9])|(?P<latin>[A-Za-z]+)|(?P<pause>[{_PAUSING}]+)"
+    rf"(?P<hanzi>[{HANZI}]+)|(?P<number>[0-9][0-9.]*[0-9]|[0-9])|(?P<latin>[A-Za-z]+)|(?P<pause>[{PAUSING}]+)"
 )
 
 
@@ -55,7 +51,7 @@ def emotivoice_phonemes(text: str) -> str:
 
     ``<sos/eos>`` opens and closes; ``sp0`` stands between the syllables of a word, ``sp1`` after a word, ``sp3`` in
     its place at punctuation. A syllable without initial leaves its place empty, so two spaces meet there. A pause
-    before the first word is dropped. Latin letters are not spoken yet.
+    before the first word is dropped. Latin letters are not spoken; ``text/emotivoice_reader.py`` does both languages.
 
     Args: text: any text; numbers are read out.
     Raises: BackendUnavailable: the packages with the readings are not installed.
@@ -71,6 +67,11 @@ def emotivoice_phonemes(text: str) -> str:
                 spoken = _word_phonemes(word)
                 fields.extend((spoken, AFTER_WORD) if spoken else ())
     return " ".join([*fields, EDGE])
+
+
+def word_symbols(word: str) -> tuple[str, ...]:
+    """Return a Chinese word's symbols, ``sp0`` between its syllables; none when it cannot be read."""
+    return tuple(_word_phonemes(word).split())
 
 
 @lru_cache(maxsize=8192)

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from emotirt.text.g2p import read_unlisted
 from emotirt.text.heteronyms import contextual
-from emotirt.text.lexicon import default_lexicon
+from emotirt.text.lexicon import default_lexicon, own_words
 from emotirt.text.phonemes import Pronunciation
 
 _TOKEN = re.compile(r"[A-Za-z']+(?:(?<=\b[Rr]e)-(?=[A-Za-z]))?")
@@ -19,14 +19,9 @@ _CAMEL = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+")
 _ELISIONS = frozenset({"'em", "'til", "'tis", "'twas", "'cause", "'bout", "'kay"})
 _SPELLED = frozenset({"US", "IT", "AI", "UK", "EU", "UN", "ID", "PM", "AM", "OS", "IP", "TV", "PC", "UI", "CEO", "ET"})
 _SPELLED_EVEN_IN_CAPITALS = _SPELLED - {"US", "IT", "ID", "AM", "ET", "UN"}
+_SPELLED_AMONG_SMALL = _SPELLED | {"AD", "LA", "MI", "PA", "MA", "AR", "ER", "DA", "LAX", "ORD"}
+_DRAWN_OUT = re.compile(r"([a-z])\1{2,}")
 _LONGEST_INITIALS = 4
-_WRITTEN_OUT = {
-    "cuda": "K UW1 D AH0", "covid": "K OW1 V IH0 D", "emoji": "IH0 M OW1 JH IY0", "gif": "G IH1 F",
-    "vlog": "V L AO1 G", "ios": "AY2 OW2 EH1 S", "tiktok": "T IH1 K T AA2 K", "openai": "OW2 P AH0 N EY2 AY1",
-    "wechat": "W IY1 CH AE2 T", "chatgpt": "CH AE2 T JH IY2 P IY2 T IY1", "brr": "B ER1", "grr": "G ER1",
-    "psst": "P S T", "pfft": "F T", "zzz": "Z",
-}  # fmt: skip
-"""Words too new for the lexicon, and interjections."""
 _PREFIXES = {"re": ("R", "IY0")}
 _VOICELESS = frozenset({"P", "T", "K", "F", "TH"})
 _SIBILANTS = frozenset({"S", "Z", "SH", "ZH", "CH", "JH"})
@@ -54,7 +49,7 @@ def english_words(text: str) -> list[Pronunciation]:
     words: list[tuple[str, tuple[str, ...]]] = []
     for token in tokens:
         words.extend(_read_token(_lowered(token) if shouted else token))
-    spoken = [word.lower() for word, _ in words]
+    spoken = [word.lower() if word != "Polish" or not index else word for index, (word, _) in enumerate(words)]
     return [
         Pronunciation(word, contextual(spoken, index) or symbols)
         for index, (word, symbols) in enumerate(words)
@@ -95,7 +90,7 @@ def _is_plural_acronym(word: str) -> bool:
 
 def _acronym(word: str) -> tuple[str, ...] | None:
     """Spell what is written as initials; None leaves the decision to the lexicon."""
-    if word in _SPELLED:
+    if word in _SPELLED_AMONG_SMALL:
         return spelled(word)
     if _is_plural_acronym(word):
         stem = word[:-1].rstrip("'")
@@ -114,16 +109,16 @@ def spelled(word: str) -> tuple[str, ...]:
 
 def known(word: str) -> tuple[str, ...] | None:
     """Look up a lower-case word, then its stem if it is an inflection or contraction of a listed word."""
-    written = _WRITTEN_OUT.get(word)
-    if written:
-        return tuple(written.split())
-    return default_lexicon().get(word) or _contraction(word) or _inflection(word)
+    return own_words().get(word) or default_lexicon().get(word) or _contraction(word) or _inflection(word)
 
 
 def unknown(word: str) -> tuple[str, ...]:
     """Read a lower-case word that the lexicon lacks; one without a vowel letter is spelled."""
     if "'" in word:
         return tuple(symbol for part in word.split("'") if part for symbol in known(part) or unknown(part))
+    if _DRAWN_OUT.search(word):  # sooo, aaargh, brrr
+        once, twice = _DRAWN_OUT.sub(r"\1", word), _DRAWN_OUT.sub(r"\1\1", word)
+        return known(once) or known(twice) or unknown(once)
     return read_unlisted(word) if _VOWEL_LETTER.search(word) else spelled(word)
 
 

@@ -92,7 +92,9 @@ def number(text: str) -> str:
 
 
 def fraction(numerator: int, denominator: int) -> str:
-    """Write a fraction: three quarters, one half, two thirds, seven over a hundred."""
+    """Write a fraction: three quarters, one half, two thirds, seven over thirty, ninety out of one hundred."""
+    if denominator == 100:
+        return f"{cardinal(numerator)} out of one hundred"
     if not 2 <= denominator <= 20:
         return f"{cardinal(numerator)} over {cardinal(denominator)}"
     one, many = _DENOMINATORS.get(denominator, (ordinal(denominator), ordinal(denominator) + "s"))

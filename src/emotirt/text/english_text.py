@@ -9,67 +9,51 @@ import re
 from collections.abc import Callable
 
 from emotirt.text import english_numbers as en
+from emotirt.text.english_roman import NUMERAL, roman_text
+from emotirt.text.english_terms import (
+    ABBREVIATIONS,
+    ADDRESS_WORDS,
+    COUNTRIES,
+    CURRENCIES,
+    DAYS,
+    INVARIABLE,
+    LETTER_A,
+    MONTH_OF,
+    MONTHS,
+    SCALES,
+    SYMBOLS,
+    UNITS,
+)
 
-_MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-    "December",
-)  # fmt: skip
-_MONTH_OF = {name[:3].lower(): name for name in _MONTHS}
-_UNITS = {
-    "km/h": "kilometers per hour", "kmh": "kilometers per hour", "kph": "kilometers per hour", "mph": "miles per hour",
-    "m/s": "meters per second", "fps": "frames per second", "km": "kilometers", "cm": "centimeters",
-    "mm": "millimeters", "nm": "nanometers", "m": "meters", "ft": "feet", "mi": "miles", "kg": "kilograms",
-    "mg": "milligrams", "g": "grams", "lbs": "pounds", "lb": "pounds", "oz": "ounces", "ml": "milliliters",
-    "mL": "milliliters", "l": "liters", "L": "liters", "TB": "terabytes", "GB": "gigabytes", "MB": "megabytes",
-    "KB": "kilobytes", "kB": "kilobytes", "GHz": "gigahertz", "MHz": "megahertz", "kHz": "kilohertz", "Hz": "hertz",
-    "ms": "milliseconds", "hrs": "hours", "hr": "hours", "h": "hours", "min": "minutes", "mins": "minutes",
-    "sec": "seconds", "secs": "seconds", "s": "seconds", "kW": "kilowatts", "W": "watts", "kV": "kilovolts",
-    "V": "volts", "dB": "decibels", "px": "pixels", "°C": "degrees Celsius", "°F": "degrees Fahrenheit",
-    "℃": "degrees Celsius", "℉": "degrees Fahrenheit", "°": "degrees", "%": "percent", "‰": "per mille",
-    "x": "times", "k": "thousand", "m²": "square meters", "km²": "square kilometers", "cm²": "square centimeters",
-    "m³": "cubic meters", "cm³": "cubic centimeters", "USD": "US dollars", "EUR": "euros", "GBP": "pounds",
-    "RMB": "yuan", "CNY": "yuan", "JPY": "yen",
-}  # fmt: skip
-_INVARIABLE = frozenset({"hertz", "percent", "per mille", "times", "thousand", "yuan", "yen"})
-_CURRENCIES = {"$": ("dollar", "cent"), "£": ("pound", "penny"), "€": ("euro", "cent"), "¥": ("yuan", "")}
-_COUNTRIES = {"US": "US ", "A": "Australian ", "C": "Canadian ", "HK": "Hong Kong ", "NZ": "New Zealand ", "": ""}
-_SCALES = {"k": "thousand", "K": "thousand", "m": "million", "M": "million", "bn": "billion", "B": "billion"}
-_TITLES = {
-    "Mr": "Mister", "Mrs": "Missus", "Ms": "Miz", "Dr": "Doctor", "Prof": "Professor", "St": "Saint", "Jr": "Junior",
-    "Sr": "Senior", "Gen": "General", "Capt": "Captain", "Lt": "Lieutenant", "Sgt": "Sergeant", "Gov": "Governor",
-    "Rev": "Reverend", "Hon": "Honorable", "Col": "Colonel", "Mt": "Mount", "Ave": "Avenue", "Blvd": "Boulevard",
-    "Inc": "Incorporated", "Ltd": "Limited", "Corp": "Corporation", "Messrs": "Messieurs", "Co": "Company",
-}  # fmt: skip
-_PHRASES = {
-    "vs": "versus", "etc": "et cetera", "e.g": "for example", "i.e": "that is", "approx": "approximately",
-    "dept": "department", "fig": "figure", "est": "established",
-}  # fmt: skip
-_ABBREVIATIONS = _TITLES | _PHRASES | {name.capitalize(): spoken for name, spoken in _PHRASES.items()}
-_ROMAN = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
-_ADDRESS_WORDS = {
-    ".": " dot ", "/": " slash ", "@": " at ", "-": " dash ", "_": " underscore ", "?": " question mark ",
-    "=": " equals ", "&": " and ", "#": " hash ", "%": " percent ", ":": " colon ", "+": " plus ", "~": " tilde ",
-}  # fmt: skip
-_SYMBOLS = {
-    "&": " and ", "+": " plus ", "=": " equals ", "@": " at ", "%": " percent ", "×": " times ", "÷": " divided by ",
-    "°": " degrees ", "_": " ", "/": " ", "\\": " ", "|": " ", "*": " ", "^": " ", "<": " less than ",
-    ">": " greater than ", "≈": " about ", "±": " plus or minus ", "≤": " at most ", "≥": " at least ", "$": " dollar ",
-    "£": " pound ", "€": " euro ", "¥": " yuan ", "©": " copyright ", "®": " ", "™": " ", "№": " number ",
-    "\u2212": " minus ", "\u2044": " over ", "²": " squared ", "³": " cubed ", "√": " root ", "∞": " infinity ",
-    "π": " pi ", "#": " ",
-}  # fmt: skip
 _NUM = r"\d{1,3}(?:,\d{3})+(?:\.\d+)?|\d+(?:\.\d+)?"
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|June?|July?|Aug|Sept?|Oct|Nov|Dec)(?:uary|ruary|ch|il|e|y|ust|ember|tember|ober)?"
-_DOMAIN = r"com|org|net|io|ai|cn|edu|gov|uk|de|dev|app|info|co|me|tv"
-_MONEY_PARTS = re.compile(r"([A-Z]*)([$£€¥])\s?([\d,.]*\d)(?:\s?[-–]\s?[$£€¥]?([\d,.]*\d))?\s?([A-Za-z]*)")
-_UNIT = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
-_ROMAN_NUMERAL = re.compile(
-    r"\b(?:Chapter|Part|Act|Volume|Section|War|Phase)\s[IVXLC]+\b"
-    r"|\b(?:King|Queen|Pope|Louis|Henry|Charles|Edward|George|James|William|Elizabeth|Richard)\s(?:[IVX]{2,}|V|X)\b"
+_DOMAIN = (
+    r"com|org|net|io|ai|cn|edu|gov|uk|de|dev|app|info|co|me|tv"
+    r"|txt|pdf|py|md|jpe?g|png|gif|zip|csv|json|html?|js|exe|docx?|xlsx?|mp3|mp4|wav|onnx"
 )
+_DAY = r"(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs?)?|Fri|Sat(?:ur)?|Sun)(?:day)?"
+_SHORT_DAY = r"(?:Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun)"
+_NUMBERED = "Room|Flight|Route|Highway|Interstate|Boeing|Airbus|Suite|Apartment|Apt|Bus|Train|Gate|Channel|Unit"
+_MONEY_PARTS = re.compile(r"([A-Z]*)([$£€¥])\s?([\d,.]*\d)(?:\s?[-–]\s?[$£€¥]?([\d,.]*\d))?\s?([A-Za-z]*)")
+_UNIT = "|".join(sorted(map(re.escape, UNITS), key=len, reverse=True))
+_RANGE_UNIT = re.compile(rf"(?:{_UNIT})$")
 _ALTERNATIVES = {
     "address": rf"(?:https?://|www\.)[^\s\u3000-\u9fff]+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+"
     rf"|\b[A-Za-z0-9][\w-]*(?:\.[\w-]+)*\.(?:{_DOMAIN})\b(?:/[^\s\u3000-\u9fff]*)?",
+    "hexadecimal": r"\b0x[0-9A-Fa-f]+\b",
+    "emoticon": r"<3(?!\d)|\${2,}(?!\d)",
+    "doctorate": r"\bPh\.\s?D\b\.?",
+    "power": r"\^\d{1,3}(?!\d)",
+    "days": rf"\b{_DAY}\b\.?\s?[-–]\s?{_DAY}\b"
+    rf"|\b{_SHORT_DAY}(?:\.(?=,?\s\d)|\.?(?=,?\s{_MONTH}\b)|(?=,\s\d))",
+    "page": r"\bpp?\.\s?(?=\d)",
+    "nine_eleven": r"(?<![\w/])9/11(?![\w/])",
+    "day_of_month": r"(?<=\b[Oo]n )(?:1[0-2]|0?[1-9])/(?:3[01]|[12]\d|0?[1-9])(?![\w/]|\sof\b)",
+    "early_year": r"(?<=\b[Ii]n )10\d\d(?![\w,.]?\d)"
+    r"(?=[,.;)]|$|\s(?:the|an?|and|or|when|by|to|he|she|it|they|after|before)\b)"
+    r"|(?<=\byear )10\d\d\b(?![,.]\d)",
+    "numbered": rf"\b(?:{_NUMBERED})\s\d{{3,4}}\b(?![,.]\d)|\b(?:RTX|GTX|RX)\s\d{{3,4}}\b",
+    "fifty_fifty": r"(?<![\w.-])50[-/]50(?![\w-])",
     "iso_date": r"\b\d{4}-\d{1,2}-\d{1,2}\b",
     "slash_date": r"\b\d{4}/\d{1,2}/\d{1,2}\b|\b\d{1,2}/\d{1,2}/(?:\d{4}|\d{2})\b",
     "month_day": rf"\b{_MONTH}\b\.?\s+\d{{1,2}}(?:st|nd|rd|th)?\b(?![:,.]\d)(?:,?\s+\d{{4}}\b)?",
@@ -85,32 +69,39 @@ _ALTERNATIVES = {
     r"(?:\s?(?:million|billion|trillion|thousand|bn|[kKmMB])\b)?",
     "decade": r"\b(?:1[1-9]|20)\d0'?s\b|(?<=the )[2-9]0'?s\b|(?<=['\u2019])[2-9]0s\b|(?<=(?:mid|ate|rly)[ -])[2-9]0s\b",
     "nth": r"\b\d[\d,]*(?:st|nd|rd|th)\b",
-    "range": r"(?<![\w.-])\d+(?:\.\d+)?%?\s?[-–~]\s?\d+(?:\.\d+)?(?![\w-]|\.\d)(?:\s?%)?",
-    "score": r"(?<![\w:])\d:\d(?![\w:])",
+    "range": rf"(?<![\w.-])\d+(?:\.\d+)?%?\s?[-–~]\s?\d+(?:\.\d+)?(?![\w-]|\.\d)(?:\s?(?:{_UNIT})(?![A-Za-z\d]))?"
+    rf"|(?<![\w.-])\d+(?:\.\d+)?\s?[-–~]\s?\d+(?:\.\d+)?\s?(?:{_UNIT})(?![A-Za-z\d])",
+    "score": r"(?<![\w:.])\d{1,4}:\d{1,2}(?![\w:]|\.\d)",
     "feet": r"(?<![\w.])\d+\s?(?:'|ft\.?)\s?\d{1,2}(?:\s?in\b|\")?(?![\w.]\d)",
     "mixed": r"(?<![\w./])(?:\d{1,3}\s)?\d{1,3}[/\u2044]\d{1,3}(?![\w/])",
-    "measure": rf"(?<![\w.])[-\u2212]?(?:{_NUM})\s?(?:{_UNIT})(?![A-Za-z\d])",
+    "duration": r"\b\d{1,3}h\s?\d{1,2}m(?:in)?\b",
+    "measure": rf"(?<![\w.])[-\u2212]?(?:{_NUM})\s?(?:{_UNIT})(?![A-Za-z\d])(?:\.(?=,|\s[a-z]))?",
+    "by": r"(?<=\d[a-z]|[a-z][a-z])\s[x×]\s(?=\d)",
     "product": r"(?<=\d)\s?[x×*]\s?(?=\d)",
     "minus": r"(?<=\d)\s[-\u2212]\s(?=\d)",
     "signed": rf"(?<![\w.)-])[-\u2212](?:{_NUM})",
     "hash": r"\#(?=\d)|\bNos?\.\s?(?=\d)",
-    "about": r"~(?=\d)",
-    "formula": r"\b(?:CO|NO|SO)[23]\b",
+    "about": r"~(?=[\d$£€])",
+    "formula": r"\b(?:CO|NO|SO)[23]\b|\bmc(?=²|\^2)",
+    "letter_and": r"\b[A-Z]{1,2}\s?&\s?[A-Z]{1,2}\b",
+    "letter_a": r"\bA(?=-?\d)|(?<=\d)A\b",
+    "wireless": r"\b[Ww]i-[Ff]i\b",
     "model": r"(?<=[A-Za-z])-?\d+(?:s\b)?(?!\d|[.,]\d)|(?<![\w.,])\d+(?=[A-Za-z])",
     "plain": rf"{_NUM}|(?<![\w.])\.\d+",
     "language": r"\bC\+\+|\b[CF]\#",
-    "roman": _ROMAN_NUMERAL.pattern,
-    "abbreviation": rf"\b(?:{'|'.join(sorted(map(re.escape, _ABBREVIATIONS), key=len, reverse=True))})\.",
+    "roman": NUMERAL.pattern,
+    "abbreviation": rf"\b(?:{'|'.join(sorted(map(re.escape, ABBREVIATIONS), key=len, reverse=True))})\.",
     "short": r"\bw/o\b|\bw/(?=\s|[a-z])",
     "initials": r"\b(?:[A-Za-z]\.){2,}(?:[A-Za-z]\b)?|\b[A-Z]\.(?=\s?[A-Z])",
-    "symbol": f"[{re.escape(''.join(_SYMBOLS))}]",
+    "symbol": f"[{re.escape(''.join(SYMBOLS))}]",
 }
+_LOOSE_S = re.compile(r"(?<=\w) +'s\b")
 _PATTERN = re.compile("|".join(f"(?P<{name}>{pattern})" for name, pattern in _ALTERNATIVES.items()))
 
 
 def has_roman_numeral(text: str) -> bool:
     """Whether a text without other notation has a Roman numeral to write out."""
-    return _ROMAN_NUMERAL.search(text) is not None
+    return NUMERAL.search(text) is not None
 
 
 def english_text(text: str) -> str:
@@ -119,7 +110,8 @@ def english_text(text: str) -> str:
     Args:
         text: any text; what is not English notation stays as it is.
     """
-    return _PATTERN.sub(lambda match: f" {_HANDLERS[match.lastgroup or 'symbol'](match)} ", text)
+    spoken = _PATTERN.sub(lambda match: f" {_HANDLERS[match.lastgroup or 'symbol'](match)} ", text)
+    return _LOOSE_S.sub("'s", spoken)
 
 
 def _address(match: re.Match[str]) -> str:
@@ -127,14 +119,28 @@ def _address(match: re.Match[str]) -> str:
     tail = re.search(r"[.,;:!?)\]'\"]*$", body)
     end = tail.start() if tail else len(body)
     spoken = re.sub(r"\bwww\b", "W W W", body[:end])
-    spoken = "".join(_ADDRESS_WORDS.get(char, char) for char in spoken)
+    spoken = "".join(ADDRESS_WORDS.get(char, char) for char in spoken)
     return re.sub(r"\d+", lambda run: f" {en.digits(run.group())} ", spoken) + " " + body[end:]
+
+
+def _letters(text: str) -> str:
+    """Set letters apart; the letter A is told from the article."""
+    return " ".join(LETTER_A if char in "aA" else char.upper() for char in text if char != ".")
+
+
+def _month_and_day(month: int, day: int) -> str:
+    return f"{MONTHS[month - 1]} {en.ordinal(day)}"
+
+
+def _numbered(match: re.Match[str]) -> str:
+    name, number = match.group().split()
+    return f"{name} {en.pairs(number)}"
 
 
 def _date(year: str, month: int, day: int) -> str:
     if not (1 <= month <= 12 and 1 <= day <= 31):
         return " ".join(_integer(part) for part in (year, str(month), str(day)))
-    return f"{_MONTHS[month - 1]} {en.ordinal(day)}, {_integer(year)}"
+    return f"{MONTHS[month - 1]} {en.ordinal(day)}, {_integer(year)}"
 
 
 def _iso_date(match: re.Match[str]) -> str:
@@ -145,19 +151,21 @@ def _iso_date(match: re.Match[str]) -> str:
 def _slash_date(match: re.Match[str]) -> str:
     first, second, third = match.group().split("/")
     year, month, day = (first, second, third) if len(first) == 4 else (third, first, second)
+    if len(year) == 2:
+        year = ("20" if year < "50" else "19") + year
     return _date(year, int(month), int(day))
 
 
 def _month_day(match: re.Match[str]) -> str:
     name, day, *rest = re.findall(r"[A-Za-z]{3,}|\d+", match.group())
-    spoken = f"{_MONTH_OF[name[:3].lower()]} {en.ordinal(int(day))}"
+    spoken = f"{MONTH_OF[name[:3].lower()]} {en.ordinal(int(day))}"
     return f"{spoken}, {_integer(rest[0])}" if rest else spoken
 
 
 def _day_month(match: re.Match[str]) -> str:
     day, *_, name = re.findall(r"\d+|[A-Za-z]{3,}", match.group())
     article = "" if match.string[: match.start()].lower().endswith("the ") else "the "
-    return f"{article}{en.ordinal(int(day))} of {_MONTH_OF[name[:3].lower()]}"
+    return f"{article}{en.ordinal(int(day))} of {MONTH_OF[name[:3].lower()]}"
 
 
 def _half_day(text: str) -> str:
@@ -197,14 +205,14 @@ def _small(text: str) -> str:
 
 def _money(match: re.Match[str]) -> str:
     country, sign, first, second, scale = _MONEY_PARTS.findall(match.group())[0]
-    one, cent = _CURRENCIES[sign]
-    one = _COUNTRIES[country] + one
+    one, cent = CURRENCIES[sign]
+    one = COUNTRIES[country] + one
     many = one if one == "yuan" else one + "s"
     if second:
-        return " ".join([en.number(first), "to", en.number(second), _SCALES.get(scale, scale), many])
+        return " ".join([en.number(first), "to", en.number(second), SCALES.get(scale, scale), many])
     whole, _, fraction = first.replace(",", "").partition(".")
     if scale:
-        return f"{en.number(first)} {_SCALES.get(scale, scale)} {many}"
+        return f"{en.number(first)} {SCALES.get(scale, scale)} {many}"
     if len(fraction) != 2 or not cent:
         return f"{en.number(first)} {one if first == '1' else many}"
     cents = f"{en.cardinal(int(fraction))} {cent if fraction == '01' else 'pence' if cent == 'penny' else cent + 's'}"
@@ -236,7 +244,8 @@ def _range(match: re.Match[str]) -> str:
         word = "minus"
     elif " " in match.group() and float(low) > float(high):
         word = "—"
-    return f"{_integer(low)} {word} {_integer(high)}" + (" percent" if match.group().endswith("%") else "")
+    unit = _RANGE_UNIT.search(match.group())
+    return f"{_integer(low)} {word} {_integer(high)}" + (f" {UNITS[unit.group()]}" if unit else "")
 
 
 def _feet(match: re.Match[str]) -> str:
@@ -261,19 +270,11 @@ def _mixed(match: re.Match[str]) -> str:
 
 def _measure(match: re.Match[str]) -> str:
     numeral, unit = re.findall(r"([-\u2212]?[\d,.]*\d)\s?(.+)", match.group())[0]
-    name = _UNITS[unit]
-    if numeral == "1" and name not in _INVARIABLE:
+    name = UNITS[unit.rstrip(".")]
+    if numeral == "1" and name not in INVARIABLE:
         head, _, rest = name.partition(" ")
         name = ("foot" if head == "feet" else head.removesuffix("s")) + (" " + rest if rest else "")
     return f"{en.number(numeral)} {name}"
-
-
-def _roman(match: re.Match[str]) -> str:
-    word, numeral = match.group().split()
-    values = [_ROMAN[char] for char in numeral]
-    total = sum(-v if v < after else v for v, after in zip(values, [*values[1:], 0], strict=True))
-    titled = word in ("Chapter", "Part", "Act", "Volume", "Section", "War", "Phase")
-    return f"{word} {en.cardinal(total) if titled else 'the ' + en.ordinal(total)}"
 
 
 def _abbreviation(match: re.Match[str]) -> str:
@@ -281,27 +282,43 @@ def _abbreviation(match: re.Match[str]) -> str:
     following = match.string[match.end() : match.end() + 2].strip()
     if name == "St" and not following.isupper():
         return "Street"
-    return _ABBREVIATIONS[name]
+    return ABBREVIATIONS[name]
 
 
 _HANDLERS: dict[str, Callable[[re.Match[str]], str]] = {
     "address": _address, "iso_date": _iso_date, "slash_date": _slash_date, "month_day": _month_day,
     "day_month": _day_month, "clock": _clock, "hour": _hour, "phone": _phone, "version": _version, "money": _money,
-    "decade": _decade, "nth": _nth, "range": _range, "mixed": _mixed, "measure": _measure, "roman": _roman,
+    "decade": _decade, "nth": _nth, "range": _range, "mixed": _mixed, "measure": _measure, "roman": roman_text,
     "abbreviation": _abbreviation,
-    "score": lambda match: f"{en.cardinal(int(match.group()[0]))} to {en.cardinal(int(match.group()[2]))}",
+    "score": lambda match: " to ".join(en.number(part) for part in match.group().split(":")),
+    "hexadecimal": lambda match: " ".join(en.digits(c) or c.upper() for c in match.group()),
+    "emoticon": lambda _: " ",
+    "doctorate": lambda _: "PhD",
+    "power": lambda match: {"^2": "squared", "^3": "cubed"}.get(match.group())
+    or f"to the power of {en.number(match.group()[1:])}",
+    "page": lambda match: "pages" if match.group().startswith("pp") else "page",
+    "nine_eleven": lambda _: "nine eleven",
+    "fifty_fifty": lambda _: "fifty fifty",
+    "early_year": lambda match: en.year(int(match.group())),
+    "letter_a": lambda _: LETTER_A,
+    "letter_and": lambda match: " and ".join(_letters(part.strip()) for part in match.group().split("&")),
+    "wireless": lambda _: "WiFi",
+    "by": lambda _: "by",
+    "days": lambda match: " to ".join(DAYS[day[:3].lower()] for day in re.findall("[A-Z][a-z]+", match.group())),
+    "day_of_month": lambda match: _month_and_day(*map(int, match.group().split("/"))), "numbered": _numbered,
     "product": lambda _: "times",
     "minus": lambda _: "minus",
     "signed": lambda match: en.number(match.group()),
     "hash": lambda _: "number",
     "about": lambda _: "about",
+    "duration": lambda match: "{} hours {} minutes".format(*map(en.number, re.findall(r"\d+", match.group()))),
     "feet": _feet, "model": _model,
     "times": lambda _: "to",
     "dialled": lambda match: en.digits(match.group()),
-    "formula": lambda match: f"{' '.join(match.group()[:-1])} {en.digits(match.group()[-1])}",
+    "formula": lambda match: " ".join(en.digits(char) or char for char in match.group()),
     "short": lambda match: "without" if match.group().endswith("o") else "with",
     "plain": lambda match: _integer(match.group()),
     "language": lambda match: match.group()[0] + (" plus plus" if match.group().endswith("+") else " sharp"),
-    "initials": lambda match: match.group().replace(".", " ").upper(),
-    "symbol": lambda match: _SYMBOLS[match.group()],
+    "initials": lambda match: _letters(match.group()),
+    "symbol": lambda match: SYMBOLS[match.group()],
 }  # fmt: skip

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from emotirt.errors import EmptyText, InvalidRequest, TextTooLong
-from emotirt.text.control import MAX_PAUSE_S, ControlledText, Passage, controls_from_text
+from emotirt.text.control import MAX_PAUSE_S, ControlledText, Passage, controls_from_text, shown
 from emotirt.text.normalize import normalize
 from emotirt.text.phonemes import Pronunciation
-from emotirt.text.sequence import Item, Mark, items_from_text, symbols_from_items, token_count
+from emotirt.text.sequence import Item, Mark, OwnReader, Reader, token_count
 from emotirt.text.split import split_clauses, split_half, split_sentences
 from emotirt.text.symbols import DEFAULT_TABLE, SymbolTable
 from emotirt.types import Utterance
@@ -53,15 +53,27 @@ _DEFAULT_LIMITS = FrontendLimits()
 class Frontend:
     """Turns text into utterances for the text encoder; holds no state between calls."""
 
-    def __init__(self, table: SymbolTable = DEFAULT_TABLE, limits: FrontendLimits = _DEFAULT_LIMITS) -> None:
+    def __init__(
+        self,
+        table: SymbolTable = DEFAULT_TABLE,
+        limits: FrontendLimits = _DEFAULT_LIMITS,
+        reader: Reader | None = None,
+    ) -> None:
         """Make a front end.
 
         Args:
             table: the bundle's symbols.
             limits: bounds on a request.
+            reader: how sentences become symbols; None for the default bundle's way.
         """
         self._table = table
+        self._reader = reader or OwnReader(table)
         self._limits = limits
+
+    @property
+    def limits(self) -> FrontendLimits:
+        """Bounds on a request."""
+        return self._limits
 
     def utterances(self, text: str) -> list[Utterance]:
         """Read a text of any length.
@@ -104,18 +116,17 @@ class Frontend:
         ]
         if all(isinstance(item, Mark) for item in items):
             raise self._empty(text)
-        return symbols_from_items(items)[0]
+        return self._reader.symbols(items)[0]
 
     def _controlled(self, text: str) -> ControlledText:
         if len(text) > self._limits.max_characters:
             raise TextTooLong(
                 f"text has {len(text)} characters, the limit is {self._limits.max_characters}; send it in parts"
             )
-        return controls_from_text(text, self._table)
+        return controls_from_text(text, self._reader.spoken_table)
 
     def _empty(self, text: str) -> EmptyText:
-        shown = text if len(text) <= 40 else text[:40] + "…"
-        return EmptyText(f"nothing in {shown!r} can be spoken; give English or Chinese words")
+        return EmptyText(f"nothing in '{shown(text)}' can be spoken; give English or Chinese words")
 
     def _passage_utterances(self, passage: Passage, controlled: ControlledText) -> list[Utterance]:
         spoken: list[_Piece] = []
@@ -132,7 +143,7 @@ class Frontend:
         return [self._utterance(piece, controlled) for piece in spoken]
 
     def _items(self, text: str, controlled: ControlledText) -> list[Item]:
-        items = items_from_text(normalize(text, controlled.has_hanzi), controlled.overrides)
+        items = self._reader.items(normalize(text, controlled.has_hanzi), controlled.overrides)
         most = self._limits.max_tokens - EDGE_TOKENS
         return [part for item in items for part in _sliced(item, most)]
 
@@ -168,7 +179,7 @@ class Frontend:
             yield _Piece("".join(texts), tuple(items))
 
     def _utterance(self, piece: _Piece, controlled: ControlledText) -> Utterance:
-        symbols, words = symbols_from_items(piece.items)
+        symbols, words = self._reader.symbols(piece.items)
         return Utterance(
             text=controlled.plain_text(piece.text),
             symbols=symbols,

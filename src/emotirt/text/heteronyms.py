@@ -34,7 +34,6 @@ _NOUN_OR_VERB = {
     "desert": ("D EH1 Z ER0 T", "D IH0 Z ER1 T"),
     "discount": ("D IH1 S K AW0 N T", "D IH0 S K AW1 N T"),
     "duplicate": ("D UW1 P L AH0 K AH0 T", "D UW1 P L AH0 K EY2 T"),
-    "elaborate": ("IH0 L AE1 B R AH0 T", "IH0 L AE1 B ER0 EY2 T"),
     "escort": ("EH1 S K AO0 R T", "EH0 S K AO1 R T"),
     "estimate": ("EH1 S T AH0 M AH0 T", "EH1 S T AH0 M EY2 T"),
     "excuse": ("IH0 K S K Y UW1 S", "IH0 K S K Y UW1 Z"),
@@ -66,17 +65,15 @@ _NOUN_OR_VERB = {
     "subject": ("S AH1 B JH IH0 K T", "S AH0 B JH EH1 K T"),
     "survey": ("S ER1 V EY2", "S ER0 V EY1"),
     "suspect": ("S AH1 S P EH2 K T", "S AH0 S P EH1 K T"),
-    "tear": ("T IH1 R", "T EH1 R"),
     "torment": ("T AO1 R M EH2 N T", "T AO0 R M EH1 N T"),
     "transfer": ("T R AE1 N S F ER0", "T R AE0 N S F ER1"),
     "transport": ("T R AE1 N S P AO0 R T", "T R AE0 N S P AO1 R T"),
-    "upset": ("AH1 P S EH2 T", "AH0 P S EH1 T"),
     "use": ("Y UW1 S", "Y UW1 Z"),
     "wind": ("W IH1 N D", "W AY1 N D"),
 }
 _FIXED = {
-    "an": "AH0 N", "bass": "B EY1 S", "bow": "B OW1", "content": "K AA1 N T EH0 N T", "dove": "D AH1 V",
-    "invalid": "IH0 N V AE1 L AH0 D", "minute": "M IH1 N AH0 T", "row": "R OW1", "sow": "S OW1", "wound": "W UW1 N D",
+    "an": "AH0 N", "bass": "B EY1 S", "dove": "D AH1 V",
+    "invalid": "IH0 N V AE1 L AH0 D", "row": "R OW1", "sow": "S OW1", "Polish": "P OW1 L IH0 SH",
     "was": "W AH0 Z", "polish": "P AA1 L IH0 SH", "does": "D AH1 Z", "number": "N AH1 M B ER0", "sewer": "S UW1 ER0",
 }  # fmt: skip
 
@@ -100,6 +97,21 @@ _PAST_HINTS = _words(
     "have has had having i've you've we've they've he's she's been be was were is are just already he she "
     "yesterday once ever"
 )
+_DETERMINERS = _words("the a an this that my your his her its our their open every each")
+_PAST_TIMES = _words("yesterday ago last")
+_STATES = _words("am are was were be been being feel feels felt very quite so perfectly i'm you're we're they're not")
+_SINGULAR_SUBJECTS = _words("he she it who which that one")
+_PARTICLES = _words("up down apart off open out away around back")
+_MANY = _words("many several two three four five hundreds thousands few save saved saving lost human people's private")
+_LIVES_DO = _words("were are saved lost matter matters and depend")
+_LIVE_STATES = _words("it's we're they're you're i'm is are go goes went going")
+_LIVE_THINGS = _words(
+    "music stream streams show shows tv broadcast video wire wires concert concerts performance performances event "
+    "events audience chat coverage recording album streaming updates ammunition"
+)
+_MINUTE_THINGS = _words("detail details amount amounts quantities differences particles traces")
+_NEVER_AFTER_ARTICLE = _words("is was are and or to for in of on but minus plus")
+_LETTER_BEFORE = _words("vitamin hepatitis plan grade")
 _ADVERBS = _words("also always never often only really still just even then not")
 
 
@@ -114,9 +126,13 @@ def _before(words: Sequence[str], index: int) -> str:
     return words[index - 2] if previous in _ADVERBS and index > 1 else previous
 
 
+def _after(words: Sequence[str], index: int) -> str:
+    return words[index + 1] if index + 1 < len(words) else ""
+
+
 def _is_verb(words: Sequence[str], index: int) -> bool:
     before = _before(words, index)
-    after = words[index + 1] if index + 1 < len(words) else ""
+    after = _after(words, index)
     if before in _VERB_BEFORE or (index and words[index - 1] in _VERB_BEFORE):
         return True
     if before in _NOUN_BEFORE:
@@ -127,17 +143,65 @@ def _is_verb(words: Sequence[str], index: int) -> bool:
 def _read(words: Sequence[str], index: int) -> Symbols:
     before = _before(words, index)
     past = before in _PAST_HINTS or bool(_PAST_HINTS & set(words[max(0, index - 3) : index]) - {"is", "are", "be"})
+    past = past or bool(_PAST_TIMES & set(words[index + 1 : index + 7]))
     if "to" in words[max(0, index - 2) : index] or before in _VERB_BEFORE - _PRONOUNS:
         past = False
     return _phones("R EH1 D" if past else "R IY1 D")
 
 
 def _live(words: Sequence[str], index: int) -> Symbols:
-    adjective = not _is_verb(words, index) and (
-        (index > 0 and words[index - 1] in _NOUN_BEFORE)
-        or words[index + 1 : index + 2] in (["music"], ["stream"], ["show"], ["tv"], ["broadcast"], ["video"])
+    before, after = _before(words, index), _after(words, index)
+    adjective = after in _LIVE_THINGS or before in _LIVE_STATES
+    return _phones("L AY1 V" if adjective or (before in _NOUN_BEFORE and before != "to") else "L IH1 V")
+
+
+def _lives(words: Sequence[str], index: int) -> Symbols:
+    before, after = _before(words, index), _after(words, index)
+    noun = not before or before in _NOUN_BEFORE | _MANY or after in _LIVES_DO
+    return _phones("L AY1 V Z" if noun else "L IH1 V Z")
+
+
+def _tear(words: Sequence[str], index: int) -> Symbols:
+    verb = _is_verb(words, index) or _after(words, index) in _PARTICLES or _before(words, index) == "and"
+    return _phones("T EH1 R" if verb else "T IH1 R")
+
+
+def _tears(words: Sequence[str], index: int) -> Symbols:
+    return _phones("T EH1 R Z" if _before(words, index) in _SINGULAR_SUBJECTS else "T IH1 R Z")
+
+
+def _wound(words: Sequence[str], index: int) -> Symbols:
+    before, after = _before(words, index), _after(words, index)
+    turned = (after in _PARTICLES and before not in _DETERMINERS) or (
+        after in _OBJECTS_AFTER and before not in _NOUN_BEFORE
     )
-    return _phones("L AY1 V" if adjective else "L IH1 V")
+    return _phones("W AW1 N D" if turned else "W UW1 N D")
+
+
+def _upset(words: Sequence[str], index: int) -> Symbols:
+    noun = _before(words, index) in ("an", "the", "big", "huge", "major", "stunning") and not _after(words, index)
+    return _phones("AH1 P S EH2 T" if noun else "AH0 P S EH1 T")
+
+
+def _content(words: Sequence[str], index: int) -> Symbols:
+    satisfied = _before(words, index) in _STATES or _after(words, index) == "with"
+    return _phones("K AH0 N T EH1 N T" if satisfied else "K AA1 N T EH0 N T")
+
+
+def _minute(words: Sequence[str], index: int) -> Symbols:
+    return _phones("M AY0 N UW1 T" if _after(words, index) in _MINUTE_THINGS else "M IH1 N AH0 T")
+
+
+def _bow(words: Sequence[str], index: int) -> Symbols:
+    bends = words[max(0, index - 2) : index] in (["take", "a"], ["takes", "a"], ["took", "a"]) or (
+        _after(words, index) in ("down", "to", "before", "out", "your") or _is_verb(words, index)
+    )
+    return _phones("B AW1" if bends else "B OW1")
+
+
+def _elaborate(words: Sequence[str], index: int) -> Symbols:
+    verb = _after(words, index) in ("on", "upon") or _is_verb(words, index)
+    return _phones("IH0 L AE1 B ER0 EY2 T" if verb else "IH0 L AE1 B R AH0 T")
 
 
 def _lead(words: Sequence[str], index: int) -> Symbols:
@@ -158,7 +222,8 @@ def _to(words: Sequence[str], index: int) -> Symbols:
 
 
 def _a(words: Sequence[str], index: int) -> Symbols:
-    article = index + 1 < len(words) and len(words[index + 1]) > 1
+    after = _after(words, index)
+    article = len(after) > 1 and after not in _NEVER_AFTER_ARTICLE and _before(words, index) not in _LETTER_BEFORE
     return _phones("AH0" if article else "EY1")
 
 
@@ -175,7 +240,9 @@ def _starts_with_vowel(words: Sequence[str], index: int) -> bool:
 
 
 _RULES: dict[str, Callable[[Sequence[str], int], Symbols]] = {
-    "a": _a, "the": _the, "to": _to, "read": _read, "live": _live, "lead": _lead, "used": _used,
+    "a": _a, "the": _the, "to": _to, "read": _read, "live": _live, "lead": _lead, "used": _used, "lives": _lives,
+    "tear": _tear, "tears": _tears, "wound": _wound, "upset": _upset, "content": _content, "minute": _minute,
+    "bow": _bow, "elaborate": _elaborate,
 }  # fmt: skip
 
 
@@ -193,4 +260,18 @@ def contextual(words: Sequence[str], index: int) -> Symbols | None:
         return _phones(_FIXED[word])
     if word in _NOUN_OR_VERB:
         return _phones(_NOUN_OR_VERB[word][_is_verb(words, index)])
+    stem = word[:-1] if word.endswith("s") else ""
+    if stem in _NOUN_OR_VERB and stem != "house":
+        return _with_s(_phones(_NOUN_OR_VERB[stem][_is_verb_in_s(words, index)]))
     return None
+
+
+def _is_verb_in_s(words: Sequence[str], index: int) -> bool:
+    before = _before(words, index)
+    return before in _SINGULAR_SUBJECTS or (before not in _NOUN_BEFORE and _after(words, index) in _OBJECTS_AFTER)
+
+
+def _with_s(stem: Symbols) -> Symbols:
+    if stem[-1] in ("S", "Z"):
+        return (*stem, "IH0", "Z")
+    return (*stem, "S" if stem[-1] in ("T", "K", "P") else "Z")

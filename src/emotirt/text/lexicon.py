@@ -16,6 +16,7 @@ from importlib.resources import files
 from emotirt.text.symbols import EN_CONSONANTS, EN_STRESSES, EN_VOWELS
 
 LEXICON_FILE = "cmudict.z"
+OWN_WORDS_FILE = "en_words.txt"
 PHONES = tuple(vowel + stress for vowel in EN_VOWELS for stress in EN_STRESSES) + EN_CONSONANTS
 _FIRST_CODE = 0x80
 _LOWEST = bytes([_FIRST_CODE])
@@ -83,3 +84,11 @@ def compile_lexicon(entries: Mapping[str, Iterable[str]]) -> bytes:
 def default_lexicon() -> Lexicon:
     """Open the packaged lexicon once."""
     return Lexicon((files("emotirt.text") / "data" / LEXICON_FILE).read_bytes())
+
+
+@lru_cache(maxsize=1)
+def own_words() -> Mapping[str, tuple[str, ...]]:
+    """Read the packaged words that go before the lexicon: too new for it, or read otherwise today."""
+    lines = (files("emotirt.text") / "data" / OWN_WORDS_FILE).read_text(encoding="utf-8").splitlines()
+    entries = (line.split() for line in lines if line and not line.startswith("#"))
+    return {word: tuple(symbols) for word, *symbols in entries}

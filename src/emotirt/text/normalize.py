@@ -15,8 +15,8 @@ from emotirt.text.english_text import english_text, has_roman_numeral
 
 HAN = "\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
 _HAN = re.compile(f"[{HAN}]")
-_NON_HAN = re.compile(f"[^{HAN}]+")
-_LATIN_WORD = re.compile(r"[A-Za-z]{2,}")
+_NON_HAN = re.compile(f"[^{HAN}，、；。？！：]+")
+_LATIN_WORD = re.compile(r"[A-Za-z]{2,}|\b[Ia]\b")
 _PLAIN = re.compile(
     rf"[A-Za-z\s,;:?!'\"()\u2014\u201c\u201d…，。、？！；：《》「」『』【】（）\U000f0000-\U000ffffd{HAN}]*"
 )
@@ -24,6 +24,7 @@ _CHINESE_MARK = re.compile("[，。、？！；：《》「」『』【】（）
 _ADDRESS = re.compile(r"\w@\w+\.[A-Za-z]|www\.|://")
 _LAST_NUMERAL = re.compile(r"(?<![\w$£€.-])[\d.,%:~-]*\d\s?$|(?<=[，、；。？！])[^A-Za-z]*$")
 _DASH = re.compile(r"(?<!\d)\s-+\s|\s-+\s(?!\d)|-{2,}")
+_TITLE = re.compile(r"(?<![A-Za-z])(?:Mr|Mrs|Ms|Dr|Prof|Jr|Sr)\.")
 _KEPT = frozenset(map(ord, "…～℃℉²³。，"))
 _HALF_WIDTH: dict[int, str | int | None] = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F) if code != 0xFF0C}
 _FORMS: dict[int, str | int | None] = _HALF_WIDTH | {
@@ -81,7 +82,7 @@ def _english_island(match: re.Match[str]) -> str:
     stretch = match.group()
     is_english = len(_LATIN_WORD.findall(stretch)) >= 3 or _ADDRESS.search(stretch)
     if not is_english:
-        return stretch
+        return _TITLE.sub(lambda title: english_text(title.group()), stretch)
     followed = match.end() < len(match.string)
     tail = _LAST_NUMERAL.search(stretch) if followed else None
     end = tail.start() if tail else len(stretch)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from emotirt.text.control import FIRST_OVERRIDE, Override
 from emotirt.text.en import english_words
 from emotirt.text.normalize import HAN
 from emotirt.text.phonemes import Pronunciation
-from emotirt.text.symbols import BOUNDARY, END, START
+from emotirt.text.symbols import BOUNDARY, END, START, SymbolTable
 from emotirt.types import Word
 
 _PIECE = re.compile(
@@ -42,6 +43,36 @@ class Mark:
 
 
 Item = Pronunciation | Mark
+
+
+class Reader(Protocol):
+    """How one family of models wants its sentences: what is read in them, and how that is laid out as symbols."""
+
+    @property
+    def spoken_table(self) -> SymbolTable:
+        """Phonemes that a caller may give, in the spelling that a caller gives them in."""
+
+    def items(self, text: str, overrides: Sequence[Override]) -> list[Item]:
+        """Read a normalized sentence in which a character U+F0000 + i stands for overrides[i]."""
+
+    def symbols(self, items: Sequence[Item]) -> tuple[tuple[str, ...], tuple[Word, ...]]:
+        """Lay out one utterance, one symbol between two words; at most 3 symbols more stand at its edges."""
+
+
+class OwnReader:
+    """The default bundle's way."""
+
+    def __init__(self, table: SymbolTable) -> None:
+        """Read for ``table``."""
+        self.spoken_table = table
+
+    def items(self, text: str, overrides: Sequence[Override]) -> list[Item]:
+        """Read a normalized sentence."""
+        return items_from_text(text, overrides)
+
+    def symbols(self, items: Sequence[Item]) -> tuple[tuple[str, ...], tuple[Word, ...]]:
+        """Lay out one utterance."""
+        return symbols_from_items(items)
 
 
 def items_from_text(text: str, overrides: Sequence[Override] = ()) -> list[Item]:

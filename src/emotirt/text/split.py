@@ -15,11 +15,17 @@ _SENTENCE_END = re.compile(
     rf"|(?P<line>(?<=[{HAN}，、；：”」』）])[^\S\n]*\n\s*)"
 )
 _CLAUSE_END = re.compile(
-    rf"[，、；：—…]+{_CLOSERS}\s*|[,;:]+{_CLOSERS}(?:\s+|(?=[{HAN}]))|\.{{2,}}\s*|\s[-–]+\s+|–\s*|\n+"
+    rf"[，、；：—…]+{_CLOSERS}\s*|(?<![,;:])[,;:]+{_CLOSERS}(?:\s+|(?=[{HAN}]))|\.{{2,}}\s*|\s[-–]+\s+|–\s*|\n+"
 )
 _ABBREVIATION = re.compile(
-    r"(?:\b(?:Mr|Mrs|Ms|Dr|Prof|St|Gen|Capt|Lt|Sgt|Gov|Rev|Hon|Col|Mt|Messrs|vs|e\.g|i\.e|approx|fig|Fig|No|Nos|cf"
-    r"|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec)|\b[A-Z]|(?:\b[A-Za-z]\.)+[A-Za-z])$"
+    r"(?<![A-Za-z])(?:(?:Mr|Mrs|Ms|Dr|Prof|St|Gen|Capt|Lt|Sgt|Gov|Rev|Hon|Col|Mt|Ft|Sen|Rep|Pres|Messrs|vs|approx|[Ff]ig|Nos?|cf"
+    r"|[Pp]p?|[Vv]ol|Jan|Feb|Mar|Apr|Jun|Jul|Aug|Sept?|Oct|Nov|Dec"
+    r"|Mon|Tues?|Wed|Thu(?:rs?)?|Fri|Sat|Sun)|[A-Z])$"
+)
+_MAYBE_LAST = re.compile(r"(?<![A-Za-z])(?:[A-Za-z]\.)+[A-Za-z]$")
+_OPENERS = re.compile(
+    r"(?:I|He|She|It|We|You|They|The|This|That|These|Those|There|A|An|My|His|Her|Our|Their|But|And|So|Then|If|When|After"
+    r"|What|Who|Why|How|Now|No|Yes|Please|In|On|At|For|To|With|By|Do|Did|Is|Are|Was|Not|Let|Some|All|Even|Once)\b"
 )
 _BREAK = re.compile(r"\s+")
 
@@ -28,7 +34,8 @@ def split_sentences(text: str) -> list[str]:
     """Split after sentences, at blank lines, and at line ends in Chinese.
 
     A full stop ends a sentence only before space or hanzi, not after an abbreviation or initial, and not before a word
-    in lower case; spaces and closing quotes stay with the sentence they follow.
+    in lower case; after p.m. or U.S. only before a word that opens sentences. Spaces and closing quotes
+    stay with the sentence they follow.
 
     Returns: pieces, none empty, that join to ``text``.
     """
@@ -61,11 +68,12 @@ def _ends_sentence(text: str, match: re.Match[str]) -> bool:
         return True
     if following.islower():
         return False
-    return not (
-        match.group().startswith(".")
-        and following
-        and _ABBREVIATION.search(text, max(0, match.start() - 12), match.start())
-    )
+    if not match.group().startswith(".") or not following:
+        return True
+    start = max(0, match.start() - 12)
+    if _MAYBE_LAST.search(text, start, match.start()):  # p.m., U.S.: the next word tells
+        return _OPENERS.match(text, match.end()) is not None
+    return _ABBREVIATION.search(text, start, match.start()) is None
 
 
 def _cut(text: str, ends: list[int]) -> list[str]:

@@ -72,6 +72,10 @@ class Lexicon:
     def __contains__(self, word: object) -> bool:
         return isinstance(word, str) and word != "" and word in self.block(word[0]).log_counts
 
+    def words(self) -> list[str]:
+        """Return all words of more than one character (slow; for benchmarks and tests)."""
+        return [line[0] + rest for line, _, _ in self._raw.values() for rest in line[1:].split(" ") if rest]
+
     def readings(self, word: str) -> tuple[str, ...]:
         """Return one pinyin syllable with tone digit per character, "" for a character without a reading."""
         if len(word) > 1:

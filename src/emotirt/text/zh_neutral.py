@@ -23,6 +23,8 @@ _PARTICLES = {
 _KIN_REPEATS = frozenset("奶姐嫂姥婶宝爸妈爷哥弟妹叔伯舅姑公婆太娃星猩蛐蝈饽宝")
 # Verbs after which a word-final 过 is the light one of experience: 去过, 看过.
 _EXPERIENCED_VERBS = frozenset("去吃来见听说做学用有买读写住坐想玩试爱问教喝看")
+# What the segmentation joins to a 儿 that belongs to the word before: 花园|儿里.
+_AFTER_SUFFIX = frozenset(("里", "上", "下", "外", "边", "后", "前"))
 # What stands before a 儿 of its own that means child.
 _CHILD_BEFORE = frozenset("女婴幼孤健胎宠弃产侄妻育患的和与、")
 
@@ -46,6 +48,8 @@ def apply_neutral_tones(sentence: Sentence) -> None:
                 last.tone = NEUTRAL
         elif last.hanzi == "们" or (last.hanzi in "的了着么" and last.letters == _PARTICLES[last.hanzi]):
             last.tone = NEUTRAL
+        if last.hanzi == "地" and len(word.text) == 3 and word.text[0] == word.text[1]:  # 嗡嗡地
+            last.letters, last.tone = "de", NEUTRAL
         if len(word.syllables) in (2, 3):
             _repeat(word.syllables[:2], word.text[:2])
         if len(word.syllables) == 2 and last.hanzi == "过" and word.text[0] in _EXPERIENCED_VERBS:
@@ -84,7 +88,7 @@ def _is_suffix(sentence: Sentence, word: Word, offset: int) -> bool:
     if len(word.syllables) == 1:
         return before not in _CHILD_BEFORE and sentence.syllables[index - 1].tone != NEUTRAL
     if offset == 0:
-        return False
+        return word.text[1:] in _AFTER_SUFFIX and before not in _CHILD_BEFORE
     if offset == len(word.syllables) - 1:
         return word.text not in _child_words()
     return before not in _CHILD_BEFORE and word.text[offset + 1] not in "育女童子孙科歌戏"

@@ -13,6 +13,7 @@ from itertools import pairwise
 from emotirt.text.zh_sentence import NEUTRAL, Sentence, Syllable, Word
 
 _DIGITS = frozenset("〇零一二三四五六七八九")
+_DIGITS_OR_TEN = _DIGITS | {"十"}
 # Before 一百, 一千, 一万 these make it an ordinal, or digits read one by one.
 _DIGITS_AND_ORDINALS = frozenset("〇一二三四五六七八九第初")
 _NUMBER_TAIL = frozenset("十百千万亿点第初")
@@ -72,6 +73,8 @@ def _one_is_ordinal_or_digit(text: str, index: int) -> bool:
         return True
     if before == "月" and after in ("日", "号"):
         return True
+    if after in ("点", "比") and text[index + 2 : index + 3] in _DIGITS_OR_TEN:  # 一点五, 一比三
+        return True
     rest = text[index + 1 : index + 4]
     if rest.startswith("月"):
         return before not in _CARDINAL_BEFORE_MONTH
@@ -84,7 +87,7 @@ def _tone_of_one(sentence: Sentence, word: Word, offset: int) -> int:
     following = _next_spoken(sentence, index)
     if following is None:
         return 1
-    if _is_repeated_around(text, index) and text[index - 1] not in _DIGITS:
+    if _is_repeated_around(text, index) and text[index - 1] not in _DIGITS and text[max(0, index - 2)] != "一":
         return NEUTRAL
     if offset == len(word.syllables) - 1 and _one_ends_word(word):
         return 1

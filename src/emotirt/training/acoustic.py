@@ -80,6 +80,7 @@ class AcousticTrainer:
             for part in (targets.ids, targets.durations, targets.pitch, targets.energy)
         )
         self.acoustic = AcousticModel(model.acoustic).to(device)
+        assert model.reference is not None
         self.reference = ReferenceEncoder(model.reference).to(device)
         splits = np.array([clip.split for clip in data.clips])
         aligned = self._aligned(targets.durations)
@@ -196,7 +197,7 @@ class AcousticTrainer:
         nn.utils.clip_grad_norm_(self.modules.parameters(), 1.0)
         self.optimizer.step()
         self.average.update()
-        return losses
+        return {key: value.detach() for key, value in losses.items()}
 
     @torch.no_grad()
     def evaluate(self) -> dict[str, float]:

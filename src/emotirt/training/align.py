@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
-from emotirt.models.acoustic import ENERGY_SCALE_DB, MEAN_LOG_MEL
+from emotirt.models.acoustic import MEAN_LOG_MEL
 from emotirt.text.symbols import BOUNDARY, SPECIALS, SymbolTable, factors
 from emotirt.training.features import DeviceData, batches_by_length, ranges
 from emotirt.training.gaussians import PhoneGaussians, cepstra
@@ -26,6 +26,14 @@ from emotirt.training.trellis import PATH_FRAMES_PER_BATCH, SILENCE, Trellis
 LOUD_BELOW_PEAK_DB = 25.0
 LOUD_SILENCE_PENALTY = 10.0
 """Silence loses this log score on frames within that many dB of the clip's peak level."""
+QUIET_BELOW_PEAK_DB = 22.0
+QUIET_ABOVE_FLOOR_DB = 8.0
+QUIET_FRAMES = 10
+QUIET_SILENCE_BONUS = 6.0
+"""Silence gains this log score in stretches of at least that many frames (160 ms, longer than the closure of a stop)
+that are far below the clip's peak and near its floor; so a noisy pause does not pass for a long vowel."""
+HUM_BANDS = 3
+"""The lowest mel bands, up to 120 Hz, say nothing about how loud speech is."""
 MEL_SPREAD = 2.5
 
 
@@ -99,6 +107,7 @@ class AlignmentTrainer:
         self.data, self.config = data, config
         ids = flat_ids(data, table)
         self.loud = loud_frames(data)
+        self.quiet = quiet_stretches(data)
         phones, boundary = phone_classes(table)[ids], ids == table.ids_from_symbols([BOUNDARY])[0]
         self.coarse = Trellis(data, phones, boundary, 1)
         self.fine = Trellis(data, phones, boundary, 2)
@@ -127,7 +136,7 @@ class AlignmentTrainer:
 
     def _aligned(self, trellis: Trellis, scores: Tensor) -> Tensor:
         """Search with the scores of every frame; keeps the durations and returns the labels."""
-        scores[:, SILENCE] -= self.loud * LOUD_SILENCE_PENALTY
+        scores[:, SILENCE] += self.quiet * QUIET_SILENCE_BONUS - self.loud * LOUD_SILENCE_PENALTY
         found = trellis.search(scores)
         for index in trellis.usable:
             span = trellis.token_span(int(index))
@@ -185,14 +194,35 @@ class AlignmentTrainer:
         return scores
 
 
+def levels_db(data: DeviceData) -> NDArray[np.float32]:
+    """Return the level of every frame without hum, flat float32 [frames]."""
+    power = data.mels[:, HUM_BANDS:].float().exp().square().sum(dim=1)
+    return (10.0 * torch.log10(power + 1e-10)).cpu().numpy()
+
+
 def loud_frames(data: DeviceData) -> Tensor:
     """Return 1.0 on frames near their clip's peak level, flat float32 [frames]."""
-    energy = data.energy.cpu().numpy()
-    loud = np.zeros_like(energy)
+    level_db = levels_db(data)
+    loud = np.zeros_like(level_db)
     for start, count in zip(data.layout.frame_starts, data.layout.frame_counts, strict=True):
-        level = energy[start : start + count]
-        loud[start : start + count] = level > np.percentile(level, 95) - LOUD_BELOW_PEAK_DB / ENERGY_SCALE_DB
+        level = level_db[start : start + count]
+        loud[start : start + count] = level > np.percentile(level, 95) - LOUD_BELOW_PEAK_DB
     return torch.from_numpy(loud).to(data.device)
+
+
+def quiet_stretches(data: DeviceData) -> Tensor:
+    """Return 1.0 on frames of long quiet stretches, flat float32 [frames]."""
+    level_db = levels_db(data)
+    quiet = np.zeros(len(level_db), dtype=np.float32)
+    for start, count in zip(data.layout.frame_starts, data.layout.frame_counts, strict=True):
+        level = level_db[start : start + count]
+        floor, peak = np.percentile(level, [5, 95])
+        low = level < min(floor + QUIET_ABOVE_FLOOR_DB, peak - QUIET_BELOW_PEAK_DB)
+        edges = np.flatnonzero(np.diff(np.concatenate(([False], low, [False])).astype(np.int8)))
+        for begin, end in zip(edges[::2], edges[1::2], strict=True):
+            if end - begin >= QUIET_FRAMES:
+                quiet[start + begin : start + end] = 1.0
+    return torch.from_numpy(quiet).to(data.device)
 
 
 def token_means(data: DeviceData, contour: Tensor, durations: NDArray[np.int64]) -> NDArray[np.float32]:

@@ -10,6 +10,8 @@ from torch.nn import functional
 from torch.nn.utils.parametrizations import weight_norm
 
 SLOPE = 0.1
+CHANNELS_LAST = torch.channels_last
+"""Layout of every feature map: tensor cores read it as it lies, the other one is copied around each convolution."""
 
 
 class PeriodDiscriminator(nn.Module):
@@ -30,7 +32,7 @@ class PeriodDiscriminator(nn.Module):
         x = x.reshape(x.shape[0], 1, -1, self.period)
         features = []
         for conv in self.convs:
-            x = functional.leaky_relu(conv(x), SLOPE)
+            x = functional.leaky_relu(conv(x), SLOPE).contiguous(memory_format=CHANNELS_LAST)
             features.append(x)
         return self.out(x), features
 
@@ -59,7 +61,7 @@ class SpectrogramDiscriminator(nn.Module):
         x = torch.log(x + 1e-3)
         features = []
         for conv in self.convs:
-            x = functional.leaky_relu(conv(x), SLOPE)
+            x = functional.leaky_relu(conv(x), SLOPE).contiguous(memory_format=CHANNELS_LAST)
             features.append(x)
         return self.out(x), features
 

@@ -20,6 +20,8 @@ TRIM_ABOVE_FLOOR_DB = 9.0
 TRIM_LEAST_DB = 18.0
 """Frames count as speech that are within 38 dB of the loud ones and 9 dB above the noise floor; noisy recordings keep
 at least what is within 18 dB of the loud ones."""
+SPEECH_FROM_HZ = (80.0, 130.0)
+"""What is below the first does not count as speech, what is above the second does in full: hum hid silences."""
 KEEP_BEFORE_S = 0.08
 KEEP_AFTER_S = 0.14
 SPEECH_LEVEL_DBFS = -23.0
@@ -52,6 +54,15 @@ class Analysis:
     f0_hz: NDArray[np.float16]
 
 
+def without_hum(samples: FloatArray) -> FloatArray:
+    """Remove what lies below speech, float32 [samples]."""
+    spectrum = np.fft.rfft(samples)
+    frequencies_hz = np.fft.rfftfreq(len(samples), 1.0 / SAMPLE_RATE_HZ)
+    low_hz, high_hz = SPEECH_FROM_HZ
+    kept = spectrum * np.clip((frequencies_hz - low_hz) / (high_hz - low_hz), 0.0, 1.0)
+    return np.fft.irfft(kept, len(samples)).astype(np.float32)
+
+
 def speech_span(samples: FloatArray) -> tuple[int, int, float]:
     """Find where speech starts and ends, with margins, and the active level.
 
@@ -59,6 +70,7 @@ def speech_span(samples: FloatArray) -> tuple[int, int, float]:
     """
     step = SAMPLE_RATE_HZ // 100
     count = max(1, len(samples) // step)
+    samples = without_hum(samples)
     power = np.square(np.pad(samples, (0, max(0, step - len(samples))))[: count * step].reshape(count, step)).mean(
         axis=1
     )

@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
 import torch
@@ -66,6 +67,16 @@ class Journal:
         self._stream.close()
         if self._board is not None:
             self._board.close()
+
+    def __enter__(self) -> Journal:
+        """Return the journal itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the files."""
+        self.close()
 
 
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:

@@ -84,9 +84,9 @@ def run_materialize(args: argparse.Namespace) -> None:
 def run_align(args: argparse.Namespace) -> None:
     """Learn the alignment and write ``alignment.npz`` beside the clips."""
     data = open_data(args)
-    journal = Journal(args.out, "align")
     trainer = AlignmentTrainer(data, DEFAULT_TABLE, AlignConfig(steps=args.steps))
-    trainer.train(lambda step, loss: journal.record(step, {"loss": loss}))
+    with Journal(args.out, "align") as journal:
+        trainer.train(lambda step, loss: journal.record(step, {"loss": loss}))
     durations = trainer.durations()
     pitch, energy = token_means(data, data.pitch, durations), token_means(data, data.energy, durations)
     np.savez_compressed(args.pack / "alignment.npz", durations=durations.astype(np.int16), pitch=pitch, energy=energy)
@@ -113,7 +113,8 @@ def run_acoustic(args: argparse.Namespace) -> None:
     if args.resume:
         live = args.out / "acoustic_resume.pt"
         trainer.resume(live if live.exists() else args.out / "acoustic.pt", args.restart_schedule)
-    trainer.train(Journal(args.out, "acoustic"), args.out)
+    with Journal(args.out, "acoustic") as journal:
+        trainer.train(journal, args.out)
 
 
 @torch.no_grad()
@@ -155,6 +156,7 @@ def run_describe(args: argparse.Namespace) -> None:
     data = open_data(args)
     weights = read_checkpoint(args.acoustic or args.out / "acoustic.pt")["weights"]
     networks = build_networks(model_config(args.tiny))
+    assert networks.reference is not None
     load_weights(networks.acoustic, weights["acoustic"], "acoustic model")
     load_weights(networks.reference, weights["reference"], "reference encoder")
     acoustic, reference = networks.acoustic.to(data.device), networks.reference.to(data.device)
@@ -181,7 +183,8 @@ def run_vocoder(args: argparse.Namespace) -> None:
         trainer.use_predicted(*predict_mels(args, data))
     elif args.acoustic is not None:
         trainer.awaited = lambda: predict_mels(args, data) if args.await_acoustic.exists() else None
-    trainer.train(Journal(args.out, "vocoder"), args.out)
+    with Journal(args.out, "vocoder") as journal:
+        trainer.train(journal, args.out)
 
 
 COMMANDS = {

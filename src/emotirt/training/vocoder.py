@@ -18,6 +18,7 @@ from emotirt.training.features import DeviceData
 from emotirt.training.journal import Average, Journal, cosine_rate, save_checkpoint
 from emotirt.training.losses import MultiScaleMelLoss, discriminator_loss, feature_loss, generator_loss
 from emotirt.training.sampling import corpus_weights
+from emotirt.training.wide_generator import generate_channels_last
 
 AWAIT_EVERY = 50
 """Steps between looks whether predicted mels have come."""
@@ -181,7 +182,7 @@ class VocoderTrainer:
         """Do one whole step on the device, with nothing that waits for it."""
         autocast = torch.autocast(self.data.device.type, torch.bfloat16, cache_enabled=False)
         with autocast:
-            fake = self.generator(mels)
+            fake = generate_channels_last(self.generator, mels)
         fake = fake.float()
         figures: dict[str, Tensor] = {}
         if adversarial:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
-from emotirt.bundle.manifest import NEUTRAL, EmotionEntry, VoiceEntry
+from emotirt.bundle.contract import REFERENCE_ENCODER
+from emotirt.bundle.manifest import EMOTIVOICE_FRONTEND, NEUTRAL, EmotionEntry, VoiceEntry
 from emotirt.bundle.store import Bundle
-from emotirt.errors import UnknownEmotion, UnknownVoice
+from emotirt.errors import InvalidRequest, UnknownEmotion, UnknownVoice
 from emotirt.types import FloatArray, Prosody
 from emotirt.voices.condition import (
     Condition,
@@ -71,10 +72,26 @@ class Catalog:
         entry = self._emotions.get(_key(name))
         if entry is None:
             names = [emotion.name for emotion in self.emotions]
-            raise UnknownEmotion(f"no emotion {name!r}; {_suggestion(name, list(self._emotions), names)}")
+            own_words = "" if self._manifest.prompt is None else "; or describe it in your own words as a prompt"
+            raise UnknownEmotion(f"no emotion {name!r}; {_suggestion(name, list(self._emotions), names)}{own_words}")
         return entry, self._vectors.emotions[entry.name]
 
-    def condition(self, voice: str, emotion: str, intensity: float, prosody: Prosody) -> Condition:
+    def require_reference_encoder(self, what: str) -> None:
+        """Refuse what needs a recording turned into vectors, where the bundle has no stage that does so.
+
+        Args: what: what was asked for, as ``cloning a voice``.
+        Raises: InvalidRequest: says why, and what to do.
+        """
+        if REFERENCE_ENCODER not in self._manifest.stages:
+            why = " (the public EmotiVoice model has none)" if self._manifest.frontend == EMOTIVOICE_FRONTEND else ""
+            raise InvalidRequest(
+                f"{what} needs a reference encoder, and bundle {self._manifest.name!r} has no such stage{why}; "
+                "use the default bundle for it"
+            )
+
+    def condition(
+        self, voice: str, emotion: str, intensity: float, prosody: Prosody, style: FloatArray | None = None
+    ) -> Condition:
         """Put together what the text encoder needs.
 
         Raises: UnknownVoice, UnknownEmotion, InvalidRequest: a name or a value is not accepted.
@@ -83,10 +100,13 @@ class Catalog:
         check_prosody(prosody)
         _, speaker = self.voice(voice)
         entry, target = self.emotion(emotion)
-        _, neutral = self.emotion(NEUTRAL)
-        return Condition(
-            speaker, blended_emotion(neutral, target, intensity), combined_prosody(prosody, entry.prosody, intensity)
-        )
+        neutral_entry, neutral = self.emotion(NEUTRAL)
+        if style is not None:
+            if entry != neutral_entry:
+                raise InvalidRequest(f"a prompt and the emotion {emotion!r} exclude each other; give one of them")
+            target = style
+        blended = blended_emotion(neutral, target, intensity, self._manifest.unit_vectors)
+        return Condition(speaker, blended, combined_prosody(prosody, entry.prosody, intensity))
 
 
 def _key(name: str) -> str:

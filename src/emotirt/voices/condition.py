@@ -30,8 +30,8 @@ class Condition:
     """Everything but the phonemes that the text encoder takes.
 
     Attributes:
-        speaker: float32 [speaker_dim], unit norm.
-        emotion: float32 [emotion_dim], unit norm.
+        speaker: float32 [speaker_dim].
+        emotion: float32 [emotion_dim].
         prosody: the request's and the emotion's together.
     """
 
@@ -61,9 +61,14 @@ def check_intensity(intensity: float) -> None:
     _check("intensity", intensity, INTENSITY_RANGE)
 
 
-def blended_emotion(neutral: FloatArray, emotion: FloatArray, intensity: float) -> FloatArray:
-    """Move from ``neutral`` towards ``emotion`` by ``intensity`` and back to unit length; float32 [emotion_dim]."""
+def blended_emotion(neutral: FloatArray, emotion: FloatArray, intensity: float, unit: bool = True) -> FloatArray:
+    """Move from ``neutral`` towards ``emotion`` by ``intensity``, with ``unit`` back to unit length.
+
+    Returns: float32 [emotion_dim].
+    """
     mixed = neutral + np.float32(intensity) * (emotion - neutral)
+    if not unit:
+        return emotion if intensity == 1.0 else mixed
     norm = float(np.linalg.norm(mixed))
     if norm < 1e-6:  # opposite vectors at one half meet in zero, which has no direction
         return neutral

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from emotirt.text.emotivoice_symbols import PAUSES
 from emotirt.text.symbols import factors
 
 DEFAULT_LANGUAGE = "en"
@@ -16,7 +17,9 @@ def spoken_language(symbols: Iterable[str]) -> str:
     """
     chinese = english = 0
     for symbol in symbols:
-        _, tone, language = factors(symbol)
+        if symbol in PAUSES:
+            continue
+        _, tone, language = factors(symbol.strip("[]"))  # EmotiVoice writes English in brackets
         chinese += language == "zh" and tone != "-"
         english += language == "en" and tone == "s1"
     return "zh" if chinese and chinese >= english else DEFAULT_LANGUAGE

@@ -1,4 +1,4 @@
-"""Percentiles, result files, the summary and the sentence supply."""
+"""Percentiles, result files, the summary, the sentence supply and the front end's benchmark."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from emotirt.bench.frontend import FrontendSettings, frontend_result, measure_frontend
 from emotirt.bench.results import BenchmarkResult, describe_hardware, measured, write_result
-from emotirt.bench.sentences import paragraphs, sentences
+from emotirt.bench.sentences import KINDS, paragraphs, sentences, sixty_characters, unlisted_word
+from emotirt.bench.spelling import measure_spelling
 from emotirt.bench.stats import distribution
 from emotirt.bench.summary import SUMMARY_KEYS, collect_summary, write_summary
 from emotirt.errors import InvalidRequest, OutputError
+from emotirt.text.lexicon import default_lexicon
+from emotirt.text.spelling_score import Split, split_words
 
 
 def test_percentiles_of_a_known_series() -> None:
@@ -95,3 +99,50 @@ def test_sentences_never_end() -> None:
 def test_paragraphs_join_sentences() -> None:
     assert next(paragraphs("en", 3)).count(".") == 3
     assert next(paragraphs("zh", 4)).count("。") == 4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sixty_characters_are_new_and_repeatable(kind: str) -> None:
+    first = list(itertools.islice(sixty_characters(kind), 400))
+    assert len(set(first)) == 400
+    assert first == list(itertools.islice(sixty_characters(kind), 400))
+    assert first != list(itertools.islice(sixty_characters(kind, seed=1), 400))
+    assert all(55 <= len(text) <= 65 for text in first)
+    has_digits = [any(char.isdigit() for char in text) for text in first]
+    assert has_digits == [index % 4 == 0 for index in range(400)]
+    is_chinese = ["\u4e00" <= max(text.replace("，", "").replace("。", "")) <= "\u9fff" for text in first]
+    assert all(is_chinese) if kind != "en" else not any(is_chinese)
+
+
+def test_unlisted_words_are_unlisted() -> None:
+    words = {unlisted_word(index) for index in range(200)}
+    assert len(words) > 190
+    assert not any(word in default_lexicon() for word in words)
+
+
+def test_frontend_report_counts_what_it_says() -> None:
+    settings = FrontendSettings(repeats=8, warm_up=2, notation_every=4)
+    report = measure_frontend(settings)
+    assert report.every.count == 24
+    assert {kind: spread.count for kind, spread in report.kinds.items()} == {"en": 8, "zh": 8, "mixed": 8}
+    assert (report.notation.count, report.plain.count, report.unlisted.count) == (6, 18, 8)
+    assert 0 < report.every.smallest <= report.every.p50 <= report.every.p99 <= report.every.largest < 1000
+    assert 55 <= report.characters <= 65
+    content = frontend_result(report, settings).to_dict()
+    assert content["values"]["frontend.p50_ms"]["unit"] == "ms"
+    assert content["values"]["frontend.p50_ms"]["value"] == pytest.approx(report.every.p50, rel=1e-3)
+    assert content["settings"]["warm_up"] == 2
+    assert {"p50", "p90", "p95", "p99"} <= set(content["details"]["zh"])
+
+
+def test_spelling_result_tells_errors_on_held_out_words() -> None:
+    whole = split_words(default_lexicon())
+    test, valid = dict(list(whole.test.items())[:150]), dict(list(whole.valid.items())[:50])
+    content = measure_spelling(Split(whole.train, valid, test)).to_dict()
+    details = content["details"]
+    assert (details["test"]["words"], details["valid"]["words"]) == (150, 50)
+    assert details["train_words"] == len(whole.train)
+    error = content["values"]["spelling.phoneme_error_pct"]
+    assert error["unit"] == "%"
+    assert 4 < error["value"] < 16
+    assert content["values"]["spelling.phoneme_error_no_stress_pct"]["value"] < error["value"]

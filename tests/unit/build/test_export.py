@@ -6,10 +6,10 @@ import numpy as np
 import onnx
 import pytest
 import torch
-from tests.assets.make_tiny_bundle import tiny_networks
+from tests.assets.make_tiny_bundle import TINY_STAGES, tiny_networks
 
-from emotirt.build.export import OPSET, dimensions, export_stage, prepare_networks, stage_module
-from emotirt.bundle.contract import DECODER, STAGES, TEXT_ENCODER, VOCODER, stage_contract
+from emotirt.build.export import OPSET, dimensions, export_stage, prepare_networks, stage_modules
+from emotirt.bundle.contract import DECODER, TEXT_ENCODER, VOCODER, stage_contract
 from emotirt.bundle.store import Bundle
 from emotirt.errors import ExportFailed, TrainingError
 from emotirt.models.checkpoint import Networks
@@ -30,7 +30,7 @@ def border(values: object) -> list[tuple[str, int, tuple[int | str, ...]]]:
     ]
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", TINY_STAGES)
 def test_border_is_the_contract_with_its_dynamic_axes(
     opened_bundle: Bundle, tiny_prepared: Networks, stage: str
 ) -> None:
@@ -42,7 +42,7 @@ def test_border_is_the_contract_with_its_dynamic_axes(
     assert [(item.domain, item.version) for item in model.opset_import] == [("", OPSET)]
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", TINY_STAGES)
 def test_graphs_are_deterministic_and_say_nothing_of_the_builder(opened_bundle: Bundle, stage: str) -> None:
     model = graph_of(opened_bundle, stage)
     random = {"Dropout", "RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli"}
@@ -51,13 +51,13 @@ def test_graphs_are_deterministic_and_say_nothing_of_the_builder(opened_bundle: 
     assert (model.producer_name, model.producer_version, model.doc_string) == ("emotirt", "", "")
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", TINY_STAGES)
 def test_every_weight_is_an_initializer_named_after_its_parameter(
     opened_bundle: Bundle, tiny_prepared: Networks, stage: str
 ) -> None:
     graph = graph_of(opened_bundle, stage).graph
     names = {item.name.removesuffix(".half").removesuffix(".transposed") for item in graph.initializer}
-    module = stage_module(tiny_prepared, stage)
+    module = stage_modules(tiny_prepared)[stage]
     known = {name for name, _ in module.named_parameters() if not name.startswith("embedding.")}
     assert known - names == set()
     if stage == TEXT_ENCODER:

@@ -7,9 +7,9 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+from tests.assets.make_tiny_bundle import TINY_STAGES
 
 from emotirt.build.half_storage import store_half
-from emotirt.bundle.contract import STAGES
 from emotirt.bundle.store import Bundle
 from emotirt.errors import ExportFailed
 
@@ -54,7 +54,7 @@ def test_a_weight_that_would_lose_is_refused(value: float) -> None:
         store_half(linear(weight), "linear")
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", TINY_STAGES)
 def test_the_bundle_holds_no_wide_matrix(opened_bundle: Bundle, stage: str) -> None:
     graph = onnx.load_from_string(opened_bundle.stage_bytes(stage)).graph
     wide = [item.name for item in graph.initializer if item.data_type == TensorProto.FLOAT and len(item.dims) > 1]

@@ -10,11 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.assets.make_tiny_bundle import DESCRIPTION, tiny_config, tiny_networks, tiny_vectors
+from tests.assets.make_tiny_bundle import DESCRIPTION, TINY_STAGES, tiny_config, tiny_networks, tiny_vectors
 
 from emotirt.build.parity import ShapeCase
 from emotirt.build.recipe import Built, add_arguments, build_bundle, description_from_json, run
-from emotirt.bundle.contract import STAGES
 from emotirt.bundle.manifest import VoiceEntry
 from emotirt.bundle.store import open_bundle
 from emotirt.errors import BuildError, ManifestInvalid, TrainingError
@@ -35,7 +34,7 @@ def test_the_manifest_tells_of_networks_and_description(tiny_built: Built) -> No
     assert manifest.emotions == DESCRIPTION.emotions
     assert manifest.created_by.commit == "tests"
     assert "symbols" not in manifest.model["acoustic"]
-    assert {item.stage for item in tiny_built.differences} == set(STAGES)
+    assert {item.stage for item in tiny_built.differences} == set(TINY_STAGES)
 
 
 def test_vectors_that_lack_a_voice_leave_the_old_bundle(tmp_path: Path) -> None:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.assets.make_tiny_bundle import TINY_STAGES
 
-from emotirt.bundle.contract import STAGES
 from emotirt.bundle.manifest import Manifest, VoiceEntry
 from emotirt.bundle.store import (
     MANIFEST_FILE,
@@ -64,7 +64,7 @@ def test_what_a_bundle_tells(opened_bundle: Bundle, files: Files) -> None:
     assert opened_bundle.digest == hashlib.sha256((opened_bundle.path / MANIFEST_FILE).read_bytes()).hexdigest()
     assert list(opened_bundle.voices) == ["ada", "bo", "chen"]
     assert list(opened_bundle.emotions) == ["neutral", "happy", "sad"]
-    for stage in STAGES:
+    for stage in TINY_STAGES:
         assert opened_bundle.stage_bytes(stage) == files[stage_file_name(stage)]
         assert opened_bundle.stage_path(stage).name == stage_file_name(stage)
     with pytest.raises(BundleError, match=r"'vocodr'.*vocoder"):
@@ -98,7 +98,7 @@ def test_nothing_there_is_named(tmp_path: Path, copy: Path) -> None:
         (copy / "away").rename(copy / name)
 
 
-@pytest.mark.parametrize("stage", STAGES)
+@pytest.mark.parametrize("stage", TINY_STAGES)
 def test_a_truncated_graph_is_found_when_opening(copy: Path, stage: str) -> None:
     path = copy / stage_file_name(stage)
     data = path.read_bytes()

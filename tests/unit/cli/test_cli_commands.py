@@ -246,3 +246,15 @@ def test_signals_leave_nothing_behind(tiny_bundle: Path, tmp_path: Path, number:
     assert process.returncode == code
     assert "Traceback" not in errors
     assert os.listdir(tmp_path) == []
+
+
+def test_bench_frontend_keeps_its_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    results = tmp_path / "results"
+    assert main(["bench", "frontend", "--repeats", "4", "--results", str(results)]) == 0
+    (path,) = results.iterdir()
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert content["values"]["frontend.p50_ms"]["value"] > 0
+    printed = capsys.readouterr().out
+    assert "warm-up" in printed
+    assert "p50" in printed
+    assert printed.endswith(f"{path}\n")

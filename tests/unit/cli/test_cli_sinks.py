@@ -13,6 +13,7 @@ import pytest
 
 from emotirt.audio.pcm import float_from_s16le
 from emotirt.audio.read import read_audio
+from emotirt.cli.main import COMMANDS
 from emotirt.cli.play import PLAYERS, find_player
 from emotirt.cli.sinks import open_sink
 from emotirt.errors import BackendError, BackendUnavailable, OutputError
@@ -114,7 +115,7 @@ def test_player_options_name_the_rate() -> None:
         (
             ["sya"],
             2,
-            "unknown command 'sya'; available: say, voices, doctor, demo, bench, train, build; did you mean 'say'?",
+            f"unknown command 'sya'; available: {', '.join(COMMANDS)}; did you mean 'say'?",
         ),
         (["say", "--speed", "fast", "Hi"], 2, "argument --speed: invalid float value: 'fast' (see emotirt say --help)"),
         (["say", "--nonsense", "Hi"], 2, "unrecognized arguments: --nonsense (see emotirt say --help)"),

@@ -13,12 +13,14 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from tests.assets.poison import poisoned_bundle
 from tests.unit.engine.conftest import TEXTS, Oracle, Recorder, assert_equals_oracle
 from tests.unit.engine.test_live import PATIENT, spoken
 
 from emotirt.bundle.store import Bundle
+from emotirt.engine import Engine, SpeechRequest
 from emotirt.engine.live import AsyncEngine
 from emotirt.engine.observe import HealthState
 from emotirt.engine.settings import EngineSettings
@@ -191,6 +193,30 @@ def test_without_a_worker_and_without_a_stand_in_it_says_so(tiny_bundle: Path, t
 
 def resident_pages() -> int:
     return int(STATM.read_text(encoding="ascii").split()[1])
+
+
+@pytest.mark.parametrize("isolation", ["inline", "worker"])
+def test_prompts_and_contents_are_computed_where_the_stages_are(
+    emotivoice_path: Path, emotivoice_engine: Engine, isolation: str
+) -> None:
+    """A bundle with a prompt encoder, whose untrained vocoder saturates, so that the guard compares with the CPU."""
+    requests = [
+        SpeechRequest("今天天气真不错！It works.", voice="8051", prompt="非常开心"),
+        SpeechRequest("你好", emotion="悲伤", intensity=1.5),
+    ]
+    expected = [list(emotivoice_engine.stream(request)) for request in requests]
+
+    async def run() -> None:
+        settings = replace(ISOLATED, isolation=isolation)
+        async with await AsyncEngine.open(emotivoice_path, threads=1, settings=settings) as engine:
+            for request, wanted in zip(requests, expected, strict=True):
+                chunks = await spoken(engine, request)
+                assert [chunk.samples.shape for chunk in chunks] == [chunk.samples.shape for chunk in wanted]
+                for found, oracle_chunk in zip(chunks, wanted, strict=True):
+                    assert (np.abs(found.samples - oracle_chunk.samples) > 1e-4).mean() < 1e-3
+            assert (engine.stats().fallbacks, engine.stats().worker_losses) == (0, 0)
+
+    asyncio.run(run())
 
 
 @pytest.mark.skipif(not STATM.exists(), reason="reads memory from Linux's /proc")

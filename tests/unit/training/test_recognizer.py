@@ -11,6 +11,7 @@ import torch
 
 from emotirt.errors import TrainingError
 from emotirt.training.corpus import Clip, Pack, write_clips
+from emotirt.training.features import WIDTH_STEP_FRAMES, rounded_up
 from emotirt.training.recognizer import (
     AVERAGED,
     RAW,
@@ -95,7 +96,7 @@ def test_augmented_batches_are_finite_and_have_the_promised_lengths(pack: Pack) 
     samples = next(Source(labelled(pack.clips, "train"), np.random.default_rng(0)).batches(20.0))
     magnitude, frames = Analyser(pack, torch.device("cpu")).augmented(samples)
     assert frames.tolist() == [sample.frames for sample in samples]
-    assert magnitude.shape[1] == max(sample.frames for sample in samples)
+    assert magnitude.shape[1] == rounded_up(max(sample.frames for sample in samples), WIDTH_STEP_FRAMES)
     assert torch.isfinite(magnitude).all()
 
 

@@ -1,0 +1,90 @@
+"""Training the vocoder: the other memory layout computes the same, a run goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from emotirt.models.checkpoint import read_checkpoint
+from emotirt.models.config import ModelConfig, VocoderConfig
+from emotirt.models.vocoder import Generator
+from emotirt.training.discriminators import Discriminators
+from emotirt.training.features import DeviceData
+from emotirt.training.journal import Journal
+from emotirt.training.vocoder import VocoderTrainer, VocoderTraining
+from emotirt.training.wide_generator import generate_channels_last
+
+TINY = ModelConfig(vocoder=VocoderConfig(channels=16, resblock_kernels=(3,), resblock_dilations=(1,)))
+CONFIG = VocoderTraining(batch=2, segment_frames=16, warm_steps=1, report_every=1, max_steps=2)
+SMALL = {"periods": (2,), "period_channels": (4, 8), "windows": (256,), "window_channels": 4}
+
+
+def trainer_of(data: DeviceData, config: VocoderTraining) -> VocoderTrainer:
+    trainer = VocoderTrainer(data, TINY, config)
+    trainer.discriminators = Discriminators(**SMALL)  # type: ignore[arg-type]
+    trainer.discriminator_optimizer = trainer._optimizer(trainer.discriminators)
+    return trainer
+
+
+def test_channels_last_computes_what_the_generator_computes() -> None:
+    torch.manual_seed(0)
+    generator = Generator(VocoderConfig(channels=32))
+    for weight in generator.parameters():
+        weight.data.mul_(4.0) if weight.dim() > 1 else None
+    mel = torch.randn(2, 80, 12)
+    plain, wide = generator(mel), generate_channels_last(generator, mel)
+    assert plain.abs().max() > 1e-3
+    torch.testing.assert_close(wide, plain, rtol=1e-4, atol=1e-6)
+
+
+def test_a_run_saves_goes_on_and_takes_predicted_mels(spoken_data: DeviceData, tmp_path: Path) -> None:
+    first = trainer_of(spoken_data, CONFIG)
+    with Journal(tmp_path, "vocoder") as journal:
+        first.train(journal, tmp_path)
+    kept = read_checkpoint(tmp_path / "vocoder.pt")
+    assert kept["step"] == 2
+    second = trainer_of(spoken_data, replace(CONFIG, max_steps=4))
+    second.resume(tmp_path / "vocoder_resume.pt", restart_schedule=False)
+    for name, value in first.generator.state_dict().items():
+        torch.testing.assert_close(second.generator.state_dict()[name], value, rtol=1e-2, atol=1e-3)
+    known = np.arange(len(spoken_data.clips)) % 2 == 0
+    given: list[int] = []
+
+    def awaited() -> tuple[torch.Tensor, np.ndarray] | None:
+        given.append(1)
+        return torch.zeros_like(spoken_data.mels), known
+
+    second.step = 50  # a step at which it looks
+    second.config = replace(second.config, max_steps=51)
+    second.awaited = awaited
+    with Journal(tmp_path, "vocoder") as journal:
+        second.train(journal, tmp_path)
+    assert given == [1]
+    assert set(second.train_clips) <= set(np.flatnonzero(known))
+    lines = [json.loads(line) for line in (tmp_path / "vocoder.jsonl").read_text().splitlines()]
+    assert any("discriminator" in line for line in lines)
+
+
+def test_training_lowers_the_mel_loss(spoken_data: DeviceData, tmp_path: Path) -> None:
+    trainer = trainer_of(
+        spoken_data, replace(CONFIG, batch=4, warm_steps=100, max_steps=25, learning_rate=3e-3, max_seconds=30.0)
+    )
+    before = trainer.evaluate()
+    with Journal(tmp_path, "vocoder") as journal:
+        trainer.train(journal, tmp_path)
+    assert trainer.evaluate() < 0.8 * before
+
+
+def test_a_diverged_run_stops(spoken_data: DeviceData, tmp_path: Path) -> None:
+    from emotirt.errors import TrainingError
+
+    trainer = trainer_of(spoken_data, CONFIG)
+    with torch.no_grad():
+        trainer.generator.first.parametrizations.weight.original1.fill_(float("nan"))
+    with pytest.raises(TrainingError, match="diverged"), Journal(tmp_path, "vocoder") as journal:
+        trainer.train(journal, tmp_path)
