@@ -17,33 +17,51 @@ if TYPE_CHECKING:
     from emotirt.bundle.manifest import EmotionEntry as Emotion
     from emotirt.bundle.manifest import VoiceEntry as Voice
     from emotirt.engine import Engine, SpeechRequest, SpeechResult, SpeechStream, Timings
+    from emotirt.engine.live import AsyncEngine
+    from emotirt.engine.request import SpeechOptions
+    from emotirt.engine.settings import EngineSettings
+    from emotirt.engine.stream import AsyncSpeechStream
     from emotirt.errors import EmotiRTError
-    from emotirt.types import Audio, Chunk, Prosody
+    from emotirt.types import Audio, Chunk, ChunkTimings, Priority, Prosody, SpokenUtterance
 
 __all__ = [
+    "AsyncEngine",
+    "AsyncSpeechStream",
     "Audio",
     "Chunk",
+    "ChunkTimings",
     "EmotiRTError",
     "Emotion",
     "Engine",
+    "EngineSettings",
+    "Priority",
     "Prosody",
+    "SpeechOptions",
     "SpeechRequest",
     "SpeechResult",
     "SpeechStream",
+    "SpokenUtterance",
     "Timings",
     "Voice",
 ]
 
 _PLACES = {
+    "AsyncEngine": ("emotirt.engine.live", "AsyncEngine"),
+    "AsyncSpeechStream": ("emotirt.engine.stream", "AsyncSpeechStream"),
     "Audio": ("emotirt.types", "Audio"),
     "Chunk": ("emotirt.types", "Chunk"),
+    "ChunkTimings": ("emotirt.types", "ChunkTimings"),
     "Emotion": ("emotirt.bundle.manifest", "EmotionEntry"),
     "EmotiRTError": ("emotirt.errors", "EmotiRTError"),
     "Engine": ("emotirt.engine", "Engine"),
+    "EngineSettings": ("emotirt.engine.settings", "EngineSettings"),
+    "Priority": ("emotirt.types", "Priority"),
     "Prosody": ("emotirt.types", "Prosody"),
+    "SpeechOptions": ("emotirt.engine.request", "SpeechOptions"),
     "SpeechRequest": ("emotirt.engine", "SpeechRequest"),
     "SpeechResult": ("emotirt.engine", "SpeechResult"),
     "SpeechStream": ("emotirt.engine", "SpeechStream"),
+    "SpokenUtterance": ("emotirt.types", "SpokenUtterance"),
     "Timings": ("emotirt.engine", "Timings"),
     "Voice": ("emotirt.bundle.manifest", "VoiceEntry"),
 }

@@ -9,6 +9,9 @@ EmotiRTError
 │   ├── UnknownSymbol         a phoneme the bundle does not have
 │   ├── UnsupportedFormat     no such audio format
 │   └── InvalidAudio          a recording that cannot be read or used
+├── Overloaded                too much is waiting already; says when to come again
+├── DeadlineExceeded          no audio before the request's deadline
+├── EngineClosed              the engine is closed or closing
 ├── OutputError               the result cannot be written where asked
 ├── BundleError               a bundle that cannot be read
 │   ├── BundleNotFound
@@ -20,7 +23,9 @@ EmotiRTError
 │   └── ParityFailed
 ├── TrainingError             corpus, features or checkpoint unusable
 └── BackendError
-    └── BackendUnavailable    a library or device is missing
+    ├── BackendUnavailable    a library or device is missing
+    ├── WorkerLost            the worker process died, hung or never came up
+    └── OutputPoisoned        a backend gave NaN, silence or clipping where there should be speech
 
 Every message says what failed, the offending value, and what is accepted or how to fix it.
 """
@@ -62,6 +67,26 @@ class UnsupportedFormat(InvalidRequest):
 
 class InvalidAudio(InvalidRequest):
     """A recording cannot be read or is unusable."""
+
+
+class Overloaded(EmotiRTError):
+    """Too much work is waiting to take on more.
+
+    Attributes:
+        retry_after_s: when there will probably be room, in seconds from now, more than 0.
+    """
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class DeadlineExceeded(EmotiRTError):
+    """A request had no audio before its deadline; what was left of it is not computed."""
+
+
+class EngineClosed(EmotiRTError):
+    """The engine takes no requests any more, or closed before this one was finished."""
 
 
 class OutputError(EmotiRTError):
@@ -110,3 +135,11 @@ class BackendError(EmotiRTError):
 
 class BackendUnavailable(BackendError):
     """A backend's library or device is missing."""
+
+
+class WorkerLost(BackendError):
+    """The worker process died, hung or never came up; what it held can be computed again."""
+
+
+class OutputPoisoned(BackendError):
+    """A backend gave NaN, silence or clipping where there should be speech."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 import numpy as np
 from numpy.typing import NDArray
@@ -100,6 +101,49 @@ class Audio:
         return len(self.samples) / self.sample_rate_hz
 
 
+class Priority(str, Enum):
+    """Who goes first: somebody listens to a live request, nobody to a bulk one."""
+
+    LIVE = "live"
+    BULK = "bulk"
+
+
+@dataclass(frozen=True, slots=True)
+class SpokenUtterance:
+    """When every token of an utterance sounds; from this follow the times of words, phonemes and visemes.
+
+    Attributes:
+        utterance: its symbols and words.
+        durations_frames: int64 [tokens], at least 0 each; they add up to the utterance's audio without its gap.
+        first_sample: where the utterance begins in the audio of the request.
+        hop_samples: samples of a frame.
+    """
+
+    utterance: Utterance
+    durations_frames: IntArray
+    first_sample: int
+    hop_samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class ChunkTimings:
+    """Where the time before a chunk went.
+
+    Attributes:
+        queue_s: waiting for the stages; in the first chunk also for the front end.
+        frontend_s: text to phonemes; 0 but in the first chunk.
+        acoustic_s: the acoustic batch; 0 but in the first chunk of an utterance.
+        vocoder_s: the vocoder batch.
+        since_request_s: from the request until the chunk was ready.
+    """
+
+    queue_s: float = 0.0
+    frontend_s: float = 0.0
+    acoustic_s: float = 0.0
+    vocoder_s: float = 0.0
+    since_request_s: float = 0.0
+
+
 @dataclass(frozen=True, slots=True)
 class Chunk:
     """A piece of audio handed to the caller while the rest is being made.
@@ -109,9 +153,15 @@ class Chunk:
         sample_rate_hz: samples per second.
         utterance_index: index of the utterance it belongs to.
         is_last: whether the request ends with this chunk.
+        first_sample: where it begins in the audio of the request.
+        spoken: token times, in the first chunk of each utterance; else None.
+        timings: from an ``AsyncEngine``; else None.
     """
 
     samples: FloatArray
     sample_rate_hz: int
     utterance_index: int
     is_last: bool
+    first_sample: int = 0
+    spoken: SpokenUtterance | None = None
+    timings: ChunkTimings | None = None

@@ -8,15 +8,22 @@ import emotirt
 from emotirt import errors
 
 PUBLIC = [
+    "AsyncEngine",
+    "AsyncSpeechStream",
     "Audio",
     "Chunk",
+    "ChunkTimings",
     "EmotiRTError",
     "Emotion",
     "Engine",
+    "EngineSettings",
+    "Priority",
     "Prosody",
+    "SpeechOptions",
     "SpeechRequest",
     "SpeechResult",
     "SpeechStream",
+    "SpokenUtterance",
     "Timings",
     "Voice",
 ]

@@ -22,7 +22,9 @@ def loaded_after(*names: str) -> set[str]:
     return set(done.stdout.strip().split(","))
 
 
-@pytest.mark.parametrize("name", ["emotirt", "emotirt.cli.main", "emotirt.cli.say", "emotirt.engine"])
+@pytest.mark.parametrize(
+    "name", ["emotirt", "emotirt.cli.main", "emotirt.cli.say", "emotirt.engine", "emotirt.engine.live"]
+)
 def test_import_loads_no_training_library(name: str) -> None:
     assert not loaded_after(name) & NEVER
 

@@ -16,7 +16,7 @@ from emotirt.synthesis.frontend import frontend_from_bundle
 from emotirt.synthesis.pipeline import Pipeline
 from emotirt.types import FloatArray, Prosody
 from emotirt.voices.catalog import Catalog
-from emotirt.voices.prompts import PromptVectors
+from emotirt.voices.prompts import open_prompts
 
 TOLERANCE = 1e-3
 FLIPPED_SHARE = 1e-3
@@ -67,7 +67,8 @@ def test_wavs_below_full_scale_are_close() -> None:
 
 
 def test_prompts_equal_the_public_ones(emotivoice_bundle: Bundle) -> None:
-    prompts = PromptVectors(emotivoice_bundle, "onnxruntime", 1)
+    prompts = open_prompts(emotivoice_bundle, "onnxruntime", 1)
+    assert prompts is not None
     texts = [str(PROMPTS[f"prompt{index}_text"]) for index in range(3)]
     for index, (text, content) in enumerate(zip(texts, prompts.contents(texts), strict=True)):
         assert np.abs(prompts.style(text) - PROMPTS[f"prompt{index}_pooled"][0]).max() < 1e-5

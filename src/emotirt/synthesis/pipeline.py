@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from emotirt.bundle.contract import DECODER, TEXT_ENCODER, VOCODER
 from emotirt.bundle.store import Bundle
 from emotirt.runtime.open import open_runner
-from emotirt.synthesis.acoustic import AcousticStages
+from emotirt.synthesis.acoustic import Acoustic, AcousticStages
 from emotirt.synthesis.batch import BatchLimits
 from emotirt.synthesis.vocoder import BLOCK_FRAMES, FIRST_BLOCK_FRAMES, VocoderStage
 from emotirt.types import FloatArray, Utterance
@@ -44,7 +44,11 @@ class Pipeline:
 
     def mels(self, utterances: Sequence[Utterance], conditions: Sequence[Condition]) -> list[FloatArray]:
         """Make log-mels in padded batches, each float32 [frames, n_mels]; batch-mates change nothing."""
-        return self._acoustic.mels(utterances, conditions)
+        return [item.mel for item in self.acoustics(utterances, conditions)]
+
+    def acoustics(self, utterances: Sequence[Utterance], conditions: Sequence[Condition]) -> list[Acoustic]:
+        """Make log-mels and durations in padded batches; batch-mates change nothing."""
+        return self._acoustic.speak(utterances, conditions)
 
     def waveforms(self, mels: Sequence[FloatArray]) -> list[FloatArray]:
         """Vocode each mel at once, each float32 [frames * hop]."""

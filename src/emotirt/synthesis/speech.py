@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from emotirt.synthesis.acoustic import MAX_FRAMES
+from emotirt.synthesis.acoustic import MAX_FRAMES, Acoustic
 from emotirt.synthesis.finish import finished, gap_after_s
 from emotirt.synthesis.pipeline import Pipeline
-from emotirt.types import Audio, Chunk, FloatArray, Utterance
+from emotirt.types import Audio, Chunk, FloatArray, SpokenUtterance, Utterance
 from emotirt.voices.condition import Condition
 
 WHOLE_BLOCK_FRAMES = 512
@@ -29,6 +29,7 @@ class Timings:
         total_s: from the request to the last sample, without the time a consumer kept a stream waiting.
         first_audio_s: from the request to the first sample that a caller could hear.
         audio_s: length of the audio.
+        queue_s: waiting for the stages; 0 where there is no queue.
     """
 
     frontend_s: float = 0.0
@@ -37,6 +38,7 @@ class Timings:
     total_s: float = 0.0
     first_audio_s: float = 0.0
     audio_s: float = 0.0
+    queue_s: float = 0.0
 
     @property
     def rtfx(self) -> float:
@@ -51,10 +53,14 @@ class Progress:
     Attributes:
         timings: up to now.
         warnings: up to now.
+        spoken: token times of the utterances so far.
+        sample_count: samples made.
     """
 
     timings: Timings
     warnings: list[str] = field(default_factory=list)
+    spoken: list[SpokenUtterance] = field(default_factory=list)
+    sample_count: int = 0
 
     def add(self, acoustic_s: float = 0.0, vocoder_s: float = 0.0, audio_s: float = 0.0) -> None:
         """Add work done and audio made."""
@@ -69,12 +75,15 @@ class Progress:
             first_audio_s=now.first_audio_s or (total_s if audio_s else 0.0),
         )
 
-    def note_length(self, mel: FloatArray, utterance: Utterance) -> None:
-        """Warn of an utterance that had to be sped up."""
-        if len(mel) >= MAX_FRAMES:
+    def begin(self, utterance: Utterance, acoustic: Acoustic, hop_samples: int) -> SpokenUtterance:
+        """Note where an utterance begins, and warn of one that had to be sped up."""
+        spoken = SpokenUtterance(utterance, acoustic.durations_frames, self.sample_count, hop_samples)
+        self.spoken.append(spoken)
+        if len(acoustic.mel) >= MAX_FRAMES:
             self.warnings.append(
                 f"{utterance.text[:40]!r} was too long at this speed and was sped up to {MAX_FRAMES} frames"
             )
+        return spoken
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +95,20 @@ class SpeechPlan:
         condition: the same for all of them.
         voice: name of the voice that will speak.
         frontend_s: time it took to get here.
+        warnings: what will not be done exactly as asked, for people.
+        is_truncated: whether the text was cut at the hard limit.
     """
 
     utterances: tuple[Utterance, ...]
     condition: Condition
     voice: str
     frontend_s: float
+    warnings: tuple[str, ...] = ()
+    is_truncated: bool = False
 
     def progress(self) -> Progress:
         """Start counting."""
-        return Progress(Timings(frontend_s=self.frontend_s, total_s=self.frontend_s))
+        return Progress(Timings(frontend_s=self.frontend_s, total_s=self.frontend_s), list(self.warnings))
 
 
 class SpeechStream(Iterator[Chunk]):
@@ -140,15 +153,16 @@ def speak_whole(pipeline: Pipeline, plan: SpeechPlan) -> tuple[Audio, Progress]:
     """
     progress = plan.progress()
     started = time.perf_counter()
-    mels = pipeline.mels(plan.utterances, [plan.condition] * len(plan.utterances))
+    made = pipeline.acoustics(plan.utterances, [plan.condition] * len(plan.utterances))
     progress.add(acoustic_s=time.perf_counter() - started)
     parts = []
-    for index, (utterance, mel) in enumerate(zip(plan.utterances, mels, strict=True)):
-        progress.note_length(mel, utterance)
+    for index, (utterance, acoustic) in enumerate(zip(plan.utterances, made, strict=True)):
+        progress.begin(utterance, acoustic, pipeline.hop_samples)
         started = time.perf_counter()
-        samples = np.concatenate(list(pipeline.stream(mel, WHOLE_BLOCK_FRAMES, WHOLE_BLOCK_FRAMES)))
-        gap_s = gap_after_s(utterance, index == len(mels) - 1)
+        samples = np.concatenate(list(pipeline.stream(acoustic.mel, WHOLE_BLOCK_FRAMES, WHOLE_BLOCK_FRAMES)))
+        gap_s = gap_after_s(utterance, index == len(made) - 1)
         parts.append(finished(samples, pipeline.sample_rate_hz, True, gap_s))
+        progress.sample_count += len(parts[-1])
         progress.add(vocoder_s=time.perf_counter() - started)
     audio = Audio(np.concatenate(parts), pipeline.sample_rate_hz)
     progress.add(audio_s=audio.duration_s)
@@ -159,12 +173,15 @@ def _chunks(pipeline: Pipeline, plan: SpeechPlan, progress: Progress) -> Iterato
     last = len(plan.utterances) - 1
     for index, utterance in enumerate(plan.utterances):
         started = time.perf_counter()
-        mel = pipeline.mels([utterance], [plan.condition])[0]
+        acoustic = pipeline.acoustics([utterance], [plan.condition])[0]
         progress.add(acoustic_s=time.perf_counter() - started)
-        progress.note_length(mel, utterance)
+        spoken: SpokenUtterance | None = progress.begin(utterance, acoustic, pipeline.hop_samples)
         gap_s = gap_after_s(utterance, index == last)
-        for samples, is_end in _finished_pieces(pipeline, mel, gap_s, progress):
-            yield Chunk(samples, pipeline.sample_rate_hz, index, is_end and index == last)
+        for samples, is_end in _finished_pieces(pipeline, acoustic.mel, gap_s, progress):
+            is_last = is_end and index == last
+            yield Chunk(samples, pipeline.sample_rate_hz, index, is_last, progress.sample_count, spoken)
+            progress.sample_count += len(samples)
+            spoken = None
 
 
 def _finished_pieces(

@@ -8,6 +8,7 @@ import numpy as np
 
 from emotirt.errors import BackendError
 from emotirt.runtime.runner import Runner
+from emotirt.synthesis.acoustic import outcomes_apart
 from emotirt.synthesis.windows import Window, windows
 from emotirt.types import FloatArray
 
@@ -48,23 +49,48 @@ class VocoderStage:
         Yields: float32 [kept frames * hop].
         """
         for window in windows(len(mel), self._context_frames, block_frames, first_block_frames):
-            yield self._kept(window, self._vocode(mel[window.start : window.stop]))
+            yield kept_samples(window, self._vocode(mel[window.start : window.stop]), self._hop_samples)
+
+    def outcomes(self, mels: Sequence[FloatArray]) -> list[FloatArray | BackendError]:
+        """Vocode windows of one width in one batch.
+
+        Args: mels: each float32 [frames, n_mels], all of the same frames, at least one.
+        Returns: for each float32 [frames * hop], or its error; the others are unharmed.
+        """
+
+        def vocode(group: Sequence[int]) -> list[FloatArray | BackendError]:
+            return self._rows([mels[index] for index in group])
+
+        return outcomes_apart(vocode, range(len(mels)))
 
     def close(self) -> None:
         """Release the runner."""
         self._runner.close()
 
-    def _kept(self, window: Window, samples: FloatArray) -> FloatArray:
-        start = (window.keep_start - window.start) * self._hop_samples
-        return samples[start : start + (window.keep_stop - window.keep_start) * self._hop_samples]
-
     def _vocode(self, mel: FloatArray) -> FloatArray:
-        samples: FloatArray = self._runner.run({"mel": np.ascontiguousarray(mel.T)[None]})["wav"][0]
-        if samples.shape != (len(mel) * self._hop_samples,):
+        outcome = self._rows([mel])[0]
+        if isinstance(outcome, BackendError):
+            raise outcome
+        return outcome
+
+    def _rows(self, mels: Sequence[FloatArray]) -> list[FloatArray | BackendError]:
+        feed = np.stack([np.ascontiguousarray(mel.T) for mel in mels])
+        frames = feed.shape[2]
+        wav: FloatArray = self._runner.run({"mel": feed})["wav"]
+        if wav.shape != (len(mels), frames * self._hop_samples):
             raise BackendError(
-                f"vocoder gave {samples.shape} samples for {len(mel)} frames, expected {len(mel) * self._hop_samples}; "
+                f"vocoder gave {wav.shape[1:]} samples for {frames} frames, expected {frames * self._hop_samples}; "
                 "its hop differs from the manifest's hop_samples"
             )
-        if not np.isfinite(samples).all():
-            raise BackendError(f"vocoder gave samples that are not finite on {len(mel)} frames")
-        return samples
+        return [
+            row
+            if np.isfinite(row).all()
+            else BackendError(f"vocoder gave samples that are not finite on {frames} frames")
+            for row in wav
+        ]
+
+
+def kept_samples(window: Window, samples: FloatArray, hop_samples: int) -> FloatArray:
+    """Cut the part to keep out of a window's samples; float32 [kept frames * hop]."""
+    start = (window.keep_start - window.start) * hop_samples
+    return samples[start : start + (window.keep_stop - window.keep_start) * hop_samples]

@@ -70,6 +70,11 @@ class Frontend:
         self._reader = reader or OwnReader(table)
         self._limits = limits
 
+    @property
+    def limits(self) -> FrontendLimits:
+        """Bounds on a request."""
+        return self._limits
+
     def utterances(self, text: str) -> list[Utterance]:
         """Read a text of any length.
 

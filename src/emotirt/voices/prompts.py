@@ -12,6 +12,7 @@ from emotirt.bundle.contract import PROMPT_ENCODER
 from emotirt.bundle.store import Bundle
 from emotirt.errors import BackendError, BackendUnavailable, InvalidRequest
 from emotirt.runtime.open import open_runner
+from emotirt.runtime.runner import Runner
 from emotirt.types import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -24,13 +25,13 @@ CACHED_PROMPTS = 1024
 class PromptVectors:
     """The prompt encoder of one bundle; may be used from several threads at once."""
 
-    def __init__(self, bundle: Bundle, backend: str, threads: int | None = None) -> None:
-        """Load it; raises the errors of ``runtime.open.open_runner``, and BackendUnavailable without a tokenizer."""
+    def __init__(self, bundle: Bundle, runner: Runner) -> None:
+        """Use the runner of its stage; raises BackendUnavailable without a tokenizer."""
         entry = bundle.manifest.prompt
         assert entry is not None
         self._most_pieces = entry.max_tokens
         self._tokenizer = _tokenizer(bundle)
-        self._runner = open_runner(bundle, PROMPT_ENCODER, backend, threads)
+        self._runner = runner
         self._style = lru_cache(CACHED_PROMPTS)(self._encoded_prompt)
 
     def style(self, prompt: str) -> FloatArray:
@@ -80,8 +81,10 @@ class PromptVectors:
 
 
 def open_prompts(bundle: Bundle, backend: str, threads: int | None = None) -> PromptVectors | None:
-    """Load a bundle's prompt encoder, if it has one; raises as ``PromptVectors``."""
-    return PromptVectors(bundle, backend, threads) if PROMPT_ENCODER in bundle.manifest.stages else None
+    """Load a bundle's prompt encoder, if it has one; raises as ``PromptVectors`` and ``runtime.open.open_runner``."""
+    if PROMPT_ENCODER not in bundle.manifest.stages:
+        return None
+    return PromptVectors(bundle, open_runner(bundle, PROMPT_ENCODER, backend, threads))
 
 
 def _tokenizer(bundle: Bundle) -> Tokenizer:

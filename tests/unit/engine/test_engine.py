@@ -265,3 +265,23 @@ def test_what_cannot_be_opened_is_named(tiny_bundle: Path, tmp_path: Path) -> No
         (copy / name).write_bytes(data)
         with pytest.raises(BundleCorrupt, match=name):
             Engine.open(copy, threads=1)
+
+
+def test_token_times_cover_the_audio(engine: Engine) -> None:
+    """Every utterance's frames lie where they are said to, whole and streamed."""
+    result = engine.say(SpeechRequest("Hello there. [pause:0.5] 你好。 And so on."))
+    stream = engine.stream(SpeechRequest("Hello there. [pause:0.5] 你好。 And so on."))
+    chunks = list(stream)
+    streamed = [chunk.spoken for chunk in chunks if chunk.spoken is not None]
+    ends = [0, *np.cumsum([len(chunk.samples) for chunk in chunks])]
+    assert [chunk.first_sample for chunk in chunks] == ends[:-1]
+    assert len(result.spoken) == len(streamed) == stream.utterance_count == 3
+    for whole, piece in zip(result.spoken, streamed, strict=True):
+        np.testing.assert_array_equal(whole.durations_frames, piece.durations_frames)
+        assert whole.first_sample == piece.first_sample
+        assert whole.utterance is not None
+        stop = whole.first_sample + int(whole.durations_frames.sum()) * whole.hop_samples
+        assert result.audio.samples[whole.first_sample + 1 : stop - 1].any()
+        assert not result.audio.samples[stop : stop + 1000].any()
+    last = result.spoken[-1]
+    assert last.first_sample + int(last.durations_frames.sum()) * last.hop_samples == len(result.audio.samples)

@@ -19,7 +19,7 @@ from emotirt.errors import BackendError
 from emotirt.runtime.open import open_runner
 from emotirt.runtime.ort import OrtRunner
 from emotirt.synthesis import acoustic
-from emotirt.synthesis.acoustic import AcousticStages, fitted_durations
+from emotirt.synthesis.acoustic import AcousticStages, fitted_durations, outcomes_apart
 from emotirt.synthesis.batch import BatchLimits, text_encoder_feeds
 from emotirt.synthesis.pipeline import Pipeline
 from emotirt.types import Prosody, Utterance
@@ -125,7 +125,32 @@ def test_values_that_are_not_finite_are_an_error(
         broken(opened_bundle, TEXT_ENCODER, "duration_predictor.out.bias"), decoder, BatchLimits()
     )
     with pytest.raises(BackendError, match=r"text encoder .* not finite for 'Hi\.'"):
-        no_durations.mels(utterances[:1], [speaking()])
+        no_durations.speak(utterances[:1], [speaking()])
     no_mel = AcousticStages(encoder, broken(opened_bundle, DECODER, "to_mel.bias"), BatchLimits())
     with pytest.raises(BackendError, match=r"decoder .* not finite for 'Hi\.'"):
-        no_mel.mels(utterances[:1], [speaking()])
+        no_mel.speak(utterances[:1], [speaking()])
+
+
+def test_durations_add_up_to_the_mel(
+    pipeline: Pipeline, utterances: list[Utterance], conditions: list[Condition]
+) -> None:
+    for utterance, made in zip(utterances, pipeline.acoustics(utterances, conditions), strict=True):
+        assert made.durations_frames.dtype == np.int64
+        assert made.durations_frames.shape == (utterance.token_count,)
+        assert made.durations_frames.min() >= 0
+        assert made.durations_frames.sum() == len(made.mel)
+
+
+def test_one_that_fails_does_not_fail_the_others() -> None:
+    runs: list[list[int]] = []
+
+    def run(members: Sequence[int]) -> list[int | BackendError]:
+        runs.append(list(members))
+        if 2 in members:
+            raise BackendError("two is too much")
+        return [member * 10 for member in members]
+
+    outcomes = outcomes_apart(run, [1, 2, 3])
+    assert outcomes[0::2] == [10, 30]
+    assert isinstance(outcomes[1], BackendError)
+    assert runs == [[1, 2, 3], [1], [2], [3]]

@@ -1,0 +1,95 @@
+"""The engine without a queue: speaks in the caller's thread, the same bytes every time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+from emotirt.bundle.manifest import EmotionEntry, VoiceEntry
+from emotirt.bundle.store import Bundle, default_bundle_path, open_bundle
+from emotirt.engine.planner import Planner
+from emotirt.engine.request import SpeechRequest, SpeechResult
+from emotirt.errors import InvalidRequest
+from emotirt.runtime.open import AUTO, default_threads, resolve_backend
+from emotirt.synthesis.pipeline import Pipeline
+from emotirt.synthesis.speech import SpeechStream, speak_whole
+
+
+class Engine:
+    """Speaks with one bundle; may be used from several threads at once.
+
+    Open it with ``Engine.open``; ``close`` it or use it in a ``with`` statement.
+    """
+
+    def __init__(self, bundle: Bundle, backend: str, threads: int) -> None:
+        """Load ``bundle``; prefer ``Engine.open``."""
+        self.bundle = bundle
+        self.backend = backend
+        self.threads = threads
+        self._pipeline = Pipeline(bundle, backend, threads)
+        self._planner = Planner(bundle, self._pipeline.prompts)
+
+    @classmethod
+    def open(cls, bundle_path: Path | str | None = None, backend: str = AUTO, threads: int | None = None) -> Engine:
+        """Open an engine.
+
+        Args:
+            bundle_path: directory of a bundle, None for the one inside the package.
+            backend: a name of ``runtime.open.backends()`` or ``auto``.
+            threads: CPU threads, None for one a core.
+
+        Raises:
+            BundleError: the bundle is missing, broken or tampered with.
+            BackendError: the backend is unknown, missing or failing.
+            InvalidRequest: fewer threads than one.
+        """
+        if threads is not None and threads < 1:
+            raise InvalidRequest(f"{threads} threads are not possible; give at least 1, or None for one a core")
+        chosen = resolve_backend(backend)
+        bundle = open_bundle(default_bundle_path() if bundle_path is None else bundle_path)
+        return cls(bundle, chosen, threads or default_threads())
+
+    @property
+    def sample_rate_hz(self) -> int:
+        """Samples per second of the audio."""
+        return self.bundle.manifest.sample_rate_hz
+
+    @property
+    def voices(self) -> tuple[VoiceEntry, ...]:
+        """Voices offered by name."""
+        return self._planner.catalog.voices
+
+    @property
+    def emotions(self) -> tuple[EmotionEntry, ...]:
+        """Emotions offered by name."""
+        return self._planner.catalog.emotions
+
+    def say(self, request: SpeechRequest) -> SpeechResult:
+        """Speak a request.
+
+        Raises: InvalidRequest: it cannot be spoken as asked. BackendError: a stage failed.
+        """
+        plan = self._planner.plan(request)
+        audio, progress = speak_whole(self._pipeline, plan)
+        return SpeechResult(audio, progress.timings, tuple(progress.warnings), plan.voice, tuple(progress.spoken))
+
+    def stream(self, request: SpeechRequest) -> SpeechStream:
+        """Check a request at once and speak it chunk by chunk as the caller asks for them.
+
+        Raises: InvalidRequest: it cannot be spoken as asked.
+        """
+        return SpeechStream(self._pipeline, self._planner.plan(request))
+
+    def close(self) -> None:
+        """Release what the backend holds."""
+        self._pipeline.close()
+
+    def __enter__(self) -> Engine:
+        """Return the engine itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the engine."""
+        self.close()

@@ -1,0 +1,1 @@
+"""Scheduling: which work runs next, on which backend, and what happens when that fails. Knows costs, not speech."""

@@ -1,0 +1,99 @@
+"""The worker process: owns the stages on the accelerated backend and computes one call after the other.
+
+It dies with the process that started it, and leaves Ctrl-C and termination to that process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from emotirt.bundle.store import open_bundle
+from emotirt.errors import BundleCorrupt, EmotiRTError
+from emotirt.runtime.open import open_runner
+from emotirt.runtime.runner import Runner
+from emotirt.scheduling.channel import Arena, Beat, Done, Failed, Message, Ready, Run
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerSpec:
+    """What a worker loads.
+
+    Attributes:
+        bundle_path: directory of the bundle.
+        digest: of the bundle that the supervisor knows.
+        backend: a name of ``runtime.open.backends()``.
+        threads: CPU threads.
+        stages: to load.
+        arenas: names of the shared memory that calls come in.
+        beat_s: seconds between two signs of life.
+    """
+
+    bundle_path: Path
+    digest: str
+    backend: str
+    threads: int
+    stages: tuple[str, ...]
+    arenas: tuple[str, ...]
+    beat_s: float
+
+
+class _Voice:
+    """The sending end of the pipe, which two threads share."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+
+    def say(self, message: Message) -> None:
+        with self._lock:
+            self._connection.send(message)
+
+
+def main(connection: Connection, spec: WorkerSpec) -> None:
+    """Serve calls until the other end of ``connection`` says so or is gone."""
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, signal.SIG_IGN)
+    voice = _Voice(connection)
+    finished = threading.Event()
+    threading.Thread(target=_beat, args=(voice, spec.beat_s, finished), daemon=True).start()
+    arenas = {name: Arena.attached(name) for name in spec.arenas}
+    try:
+        runners = _runners(spec)
+        voice.say(Ready())
+        while (message := connection.recv()) is not None:
+            voice.say(_reply(message, runners, arenas[message.arena]))
+    except EmotiRTError as exc:
+        voice.say(Failed(None, str(exc)))
+    except (EOFError, OSError):  # the supervisor is gone, nobody is left to tell
+        os._exit(1)
+    finally:
+        finished.set()
+        for arena in arenas.values():
+            arena.close()
+
+
+def _runners(spec: WorkerSpec) -> dict[str, Runner]:
+    bundle = open_bundle(spec.bundle_path)
+    if bundle.digest != spec.digest:
+        raise BundleCorrupt(f"bundle {spec.bundle_path} has changed since the engine opened it; open a new engine")
+    return {stage: open_runner(bundle, stage, spec.backend, spec.threads) for stage in spec.stages}
+
+
+def _reply(message: Run, runners: dict[str, Runner], arena: Arena) -> Done | Failed:
+    try:
+        outputs = runners[message.stage].run(arena.get(message.feeds))
+        return Done(message.call, arena.put(outputs))
+    except Exception as exc:  # the edge of the call: the supervisor decides what it means
+        return Failed(message.call, f"{type(exc).__name__}: {exc}" if not isinstance(exc, EmotiRTError) else str(exc))
+
+
+def _beat(voice: _Voice, beat_s: float, finished: threading.Event) -> None:
+    with contextlib.suppress(OSError):
+        while not finished.wait(beat_s):
+            voice.say(Beat())
