@@ -54,8 +54,10 @@ def _nodes(size: int, output: str) -> list[onnx.NodeProto]:
         ("Mul", ("negative", "weight"), "imaginary"),
     ]  # fmt: skip
     for kind, inputs, result in steps:
-        options = {"fmod": 1} if kind == "Mod" else {}
-        nodes.append(helper.make_node(kind, [_name(key) for key in inputs], [_name(result)], **options))
+        node = helper.make_node(kind, [_name(key) for key in inputs], [_name(result)])
+        if kind == "Mod":
+            node.attribute.append(helper.make_attribute("fmod", 1))
+        nodes.append(node)
     nodes.append(helper.make_node("Concat", [_name("real"), _name("imaginary")], [output], axis=0))
     return nodes
 

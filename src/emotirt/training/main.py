@@ -36,7 +36,7 @@ from emotirt.training.vocoder import VocoderTrainer, VocoderTraining
 
 logger = logging.getLogger(__name__)
 
-VOCODERS = {"hifigan": VocoderConfig(), "spectral": SpectralConfig()}
+VOCODERS: dict[str, VocoderConfig | SpectralConfig] = {"hifigan": VocoderConfig(), "spectral": SpectralConfig()}
 
 
 def model_config(tiny: bool, vocoder: str = "spectral") -> ModelConfig:
