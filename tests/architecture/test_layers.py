@@ -18,6 +18,9 @@ ONLY_IN = {
     "onnx": ("build", "runtime.eager", "training"),
     "onnxruntime": ("bench", "build", "cli.doctor", "evaluation", "runtime.ort", "training"),
     "fastapi": ("deploy.ray_serve", "server"),
+    "prometheus_client": ("server",),
+    "starlette": ("server",),
+    "uvicorn": ("server",),
 }
 
 
