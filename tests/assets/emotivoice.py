@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import shutil
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from emotirt.build.emotivoice import PublicModel, load_public_model
@@ -16,13 +20,15 @@ from emotirt.build.emotivoice_files import EmotiVoiceFiles
 from emotirt.build.parity import ShapeCase
 
 FOLDER = Path(__file__).parent / "emotivoice_tiny"
-GENERATORS = ("g_00000001", "g_00000001_weight_norm_legacy")
+GENERATORS = ("parametrizations", "legacy")
+"""Spellings of weight normalization."""
+_LEGACY = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}
 CASES = 3
 
 
-def tiny_files(folder: Path = FOLDER, generator: str = GENERATORS[0]) -> EmotiVoiceFiles:
+def tiny_files(folder: Path = FOLDER, spelling: str = GENERATORS[0]) -> EmotiVoiceFiles:
     return EmotiVoiceFiles(
-        folder / generator,
+        folder / "g_00000001" if spelling == GENERATORS[0] else legacy_generator(),
         folder / "checkpoint_000001",
         folder / "bert",
         folder / "tokenlist",
@@ -31,8 +37,21 @@ def tiny_files(folder: Path = FOLDER, generator: str = GENERATORS[0]) -> EmotiVo
     )
 
 
-def tiny_model(generator: str = GENERATORS[0]) -> PublicModel:
-    return load_public_model(tiny_files(generator=generator))
+@functools.cache
+def legacy_generator() -> Path:
+    """Write the same generator as PyTorch's older weight normalization names its tensors; returns the file."""
+    place = Path(tempfile.mkdtemp(prefix="emotivoice-legacy-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    tensors = torch.load(FOLDER / "g_00000001", weights_only=True)["generator"]
+    for new, old in _LEGACY.items():
+        tensors = {name.replace(new, old): tensor for name, tensor in tensors.items()}
+    assert not any("parametrizations" in name for name in tensors)
+    torch.save({"generator": tensors}, place / "g_00000001_legacy")
+    return place / "g_00000001_legacy"
+
+
+def tiny_model(spelling: str = GENERATORS[0]) -> PublicModel:
+    return load_public_model(tiny_files(spelling=spelling))
 
 
 def copied_files(directory: Path) -> EmotiVoiceFiles:

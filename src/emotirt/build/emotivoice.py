@@ -29,6 +29,7 @@ from emotirt.build.emotivoice_weights import (
 from emotirt.errors import ImportFailed
 from emotirt.models.checkpoint import Networks, build_networks
 from emotirt.models.config import ModelConfig, PromptConfig
+from emotirt.models.vocoder import Generator
 from emotirt.text.emotivoice_symbols import expected_symbols
 from emotirt.types import FloatArray
 
@@ -76,6 +77,7 @@ def load_public_model(files: EmotiVoiceFiles) -> PublicModel:
     symbols = read_labels(files.tokens, len(symbol_rows), "token list", "the generator's symbol table")
     _check_symbols(symbols, files)
     networks = build_networks(model_config(public, prompt, symbols, speakers.shape[1]))
+    assert isinstance(networks.vocoder, Generator)  # as the public configuration says
     load_generator(networks.acoustic, networks.vocoder, tensors, source)
     _load_style(networks, files)
     return PublicModel(networks, _named_rows(names, speakers), tokenizer)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from emotirt.errors import ImportFailed
 from emotirt.models.acoustic import AcousticModel
 from emotirt.models.prompt import PromptEncoder
-from emotirt.models.vocoder import Vocoder
+from emotirt.models.vocoder import Generator
 
 logger = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def style_tensors(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return tensors
 
 
-def load_generator(acoustic: AcousticModel, vocoder: Vocoder, tensors: Mapping[str, Tensor], source: str) -> None:
+def load_generator(acoustic: AcousticModel, vocoder: Generator, tensors: Mapping[str, Tensor], source: str) -> None:
     """Fill the networks from ``generator_tensors``.
 
     Raises: ImportFailed: a tensor is missing, has another shape than the configuration says, or is not finite.

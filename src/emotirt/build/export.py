@@ -21,6 +21,7 @@ import torch
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 from torch import Tensor, nn
 
+from emotirt.build.cosines import compute_inverse_transform
 from emotirt.build.half_storage import store_half
 from emotirt.bundle.contract import (
     DECODER,
@@ -117,6 +118,8 @@ def export_stage(networks: Networks, stage: str, half: bool = True) -> bytes:
     _unshare(model.graph)
     _name_weights(model.graph, module)
     _set_boundary(model, contract)
+    if stage == VOCODER:
+        compute_inverse_transform(model.graph, networks.config.mel.fft_samples)
     if half:
         store_half(model, stage)
     try:

@@ -82,8 +82,7 @@ class SpectralGenerator(nn.Module):
         basis, window = self._basis(mel.device)
         frames = torch.matmul(spectrum, basis * window)
         weight = torch.ones_like(mel[:, :1]).transpose(1, 2) * window.square()
-        edge = (self.fft_samples - self.hop_samples) // 2
-        return (self._overlapped(frames) / self._overlapped(weight))[:, edge:-edge]
+        return self._overlapped(frames) / self._overlapped(weight)
 
     def _basis(self, device: torch.device) -> tuple[Tensor, Tensor]:
         """Return the inverse real transform [2 * bins, fft] of real and imaginary parts, and the Hann window [fft].
@@ -102,11 +101,12 @@ class SpectralGenerator(nn.Module):
         return basis, 0.5 - 0.5 * torch.cos(samples * (2.0 * math.pi / size))
 
     def _overlapped(self, frames: Tensor) -> Tensor:
-        """Add frames [B, T, fft] at distances of one hop; returns [B, hop * T + fft - hop]."""
+        """Add frames [B, T, fft] at distances of one hop and cut both edges; returns [B, hop * T]."""
         parts = frames.split(self.hop_samples, dim=2)
         last = len(parts) - 1
         padded = [functional.pad(part, (0, 0, index, last - index)) for index, part in enumerate(parts)]
-        return sum(padded[1:], padded[0]).flatten(1)
+        edge = (self.fft_samples - self.hop_samples) // 2
+        return sum(padded[1:], padded[0]).flatten(1)[:, edge:-edge]
 
 
 def spectral_context_frames(config: SpectralConfig, mel: MelConfig) -> int:

@@ -18,7 +18,14 @@ from torch import Tensor
 from emotirt.errors import TrainingError
 from emotirt.models.acoustic import Variances
 from emotirt.models.checkpoint import build_networks, load_weights, read_checkpoint
-from emotirt.models.config import AcousticConfig, BlockConfig, ModelConfig, ReferenceConfig, VocoderConfig
+from emotirt.models.config import (
+    AcousticConfig,
+    BlockConfig,
+    ModelConfig,
+    ReferenceConfig,
+    SpectralConfig,
+    VocoderConfig,
+)
 from emotirt.text.symbols import DEFAULT_TABLE
 from emotirt.training.acoustic import AcousticTrainer, AcousticTraining, TokenTargets
 from emotirt.training.align import AlignConfig, AlignmentTrainer, flat_ids, token_means
@@ -29,16 +36,18 @@ from emotirt.training.vocoder import VocoderTrainer, VocoderTraining
 
 logger = logging.getLogger(__name__)
 
+VOCODERS: dict[str, VocoderConfig | SpectralConfig] = {"hifigan": VocoderConfig(), "spectral": SpectralConfig()}
 
-def model_config(tiny: bool) -> ModelConfig:
-    """Return the default bundle's configuration, or a tiny one for dry runs."""
+
+def model_config(tiny: bool, vocoder: str = "spectral") -> ModelConfig:
+    """Return the default bundle's configuration with one of ``VOCODERS``, or a tiny one for dry runs."""
     symbols = DEFAULT_TABLE.symbols
     if not tiny:
-        return ModelConfig(acoustic=AcousticConfig(symbols=symbols))
+        return ModelConfig(acoustic=AcousticConfig(symbols=symbols), vocoder=VOCODERS[vocoder])
     block = BlockConfig(hidden=32, heads=2, filter=48, blocks=1)
     return ModelConfig(
         acoustic=AcousticConfig(symbols=symbols, encoder=block, decoder=block),
-        vocoder=VocoderConfig(channels=32),
+        vocoder=VocoderConfig(channels=32) if vocoder == "hifigan" else SpectralConfig(channels=32, blocks=2),
         reference=ReferenceConfig(channels=32, blocks=1),
     )
 
@@ -172,11 +181,17 @@ def run_vocoder(args: argparse.Namespace) -> None:
         cuda_graph=args.cuda_graph,
         stop_after_s=args.stop_after_seconds,
     )
+    if args.vocoder == "spectral":
+        config = replace(config, segment_frames=64, spectrum_weight=45.0)
     if args.learning_rate:
         config = replace(config, learning_rate=args.learning_rate)
+    if args.warm_steps is not None:
+        config = replace(config, warm_steps=args.warm_steps)
+    if args.batch:
+        config = replace(config, batch=args.batch)
     if args.tiny:
         config = replace(config, batch=4, warm_steps=2, report_every=2)
-    trainer = VocoderTrainer(data, model_config(args.tiny), config)
+    trainer = VocoderTrainer(data, model_config(args.tiny, args.vocoder), config)
     if args.resume:
         trainer.resume(args.out / "vocoder_resume.pt", args.restart_schedule)
     if args.acoustic is not None and args.await_acoustic is None:
@@ -205,6 +220,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--steps", type=int, default=None, help="stop after so many steps (align: default 900)")
     parser.add_argument("--acoustic", type=Path, help="vocoder: acoustic.pt whose mels to fine-tune on")
     parser.add_argument("--await-acoustic", type=Path, help="vocoder: file that appears when --acoustic is trained")
+    parser.add_argument("--vocoder", choices=sorted(VOCODERS), default="spectral", help="vocoder: which one")
+    parser.add_argument("--warm-steps", type=int, help="vocoder: steps before the discriminators begin")
+    parser.add_argument("--batch", type=int, help="vocoder: segments a step")
     parser.add_argument("--learning-rate", type=float, help="vocoder: peak learning rate")
     parser.add_argument("--cuda-graph", action="store_true", help="vocoder: replay the step as a CUDA graph")
     parser.add_argument("--stop-after-seconds", type=float, default=1e9, help="vocoder: stop early, to resume later")

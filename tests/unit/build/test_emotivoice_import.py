@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from tests.assets.emotivoice import FOLDER, copied_files, tiny_files
+from tests.assets.emotivoice import FOLDER, copied_files, legacy_generator, tiny_files
 
 from emotirt.build.emotivoice import load_public_model
 from emotirt.build.emotivoice_files import EmotiVoiceFiles, files_from_checkout
@@ -231,7 +231,7 @@ def test_a_checkout_is_searched(tmp_path: Path) -> None:
 
 def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     place = checkout(tmp_path / "EmotiVoice")
-    older = FOLDER / "g_00000001_weight_norm_legacy"
+    older = legacy_generator()
     command = ["import", "emotivoice", "--from", str(place), "--generator", str(older), "--out", str(tmp_path / "mine")]
     assert main(command) == 0, capsys.readouterr().err
     assert "10 voices" in capsys.readouterr().err
