@@ -45,7 +45,7 @@ def _ours(status: int, code: str) -> Rule:
     return Rule(status, SERVER, code, close_code=INTERNAL, is_ours=True)
 
 
-RULES: dict[type[errors.EmotiRTError], Rule] = {
+RULES: dict[type[Exception], Rule] = {
     errors.EmotiRTError: _ours(500, "internal_error"),
     errors.InvalidRequest: Rule(400, INVALID, "invalid_value"),
     errors.EmptyText: Rule(400, INVALID, "empty_text", "input"),

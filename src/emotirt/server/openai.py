@@ -12,7 +12,7 @@ from starlette.responses import Response, StreamingResponse
 
 from emotirt.engine.live import AsyncEngine
 from emotirt.engine.stream import AsyncSpeechStream
-from emotirt.errors import UnknownModel
+from emotirt.errors import InvalidRequest, UnknownModel
 from emotirt.server.events import EventWriter
 from emotirt.server.schemas import SpeechBody
 from emotirt.server.speech import (
@@ -28,7 +28,7 @@ from emotirt.types import Chunk
 SSE_MEDIA_TYPE = "text/event-stream"
 GONE = 499
 """Status in our log for a client that left before there was anything to send."""
-_ERROR = {"description": "an error in OpenAI's shape", "content": {"application/json": {}}}
+_ERROR: dict[str, object] = {"description": "an error in OpenAI's shape", "content": {"application/json": {}}}
 _RESPONSES: dict[int | str, dict[str, object]] = {
     200: {"description": "audio, or events that carry it", "content": {"audio/*": {}, SSE_MEDIA_TYPE: {}}},
     **dict.fromkeys((400, 401, 404, 408, 413, 422, 429, 500, 503, 504), _ERROR),
@@ -115,8 +115,6 @@ async def _speech(body: SpeechBody, request: Request, engine: AsyncEngine) -> Re
     is_sse = body.stream_format == "sse"
     kinds = body.timestamp_kinds
     if kinds and not is_sse:
-        from emotirt.errors import InvalidRequest
-
         raise InvalidRequest("timestamps come as events; send stream_format 'sse' with them")
     target = target_from_style(body, body.response_format, engine)
     writer = AudioWriter(target, engine.sample_rate_hz)

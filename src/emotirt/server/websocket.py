@@ -13,6 +13,7 @@ import contextlib
 import json
 import logging
 from collections.abc import Mapping
+from typing import Any
 
 from fastapi import APIRouter, WebSocket
 from pydantic import ValidationError
@@ -67,7 +68,8 @@ class Session:
         self._begin(turn)
         reader = asyncio.create_task(self._read(turn))
         try:
-            await asyncio.wait({reader, self._failure}, return_when=asyncio.FIRST_COMPLETED)
+            waited: set[asyncio.Future[Any]] = {reader, self._failure}
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
             if self._failure.done():
                 raise self._failure.result()
             await reader
