@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +32,7 @@ class Running:
     is_up: threading.Event = field(default_factory=threading.Event)
     engine: AsyncEngine | None = None
     server: uvicorn.Server | None = None
+    loop: asyncio.AbstractEventLoop | None = None
 
     @property
     def address(self) -> str:
@@ -45,11 +46,18 @@ class Running:
         assert self.engine is not None
         return self.engine.stats()
 
+    def close_engine(self) -> None:
+        """Close the engine under its running requests."""
+        assert self.engine is not None
+        assert self.loop is not None
+        asyncio.run_coroutine_threadsafe(self.engine.close(), self.loop).result(30)
+
     def run(self) -> None:
         asyncio.run(self._serve())
 
     async def _serve(self) -> None:
         metrics = Metrics()
+        self.loop = asyncio.get_running_loop()
         async with await AsyncEngine.open(
             self.settings.bundle, threads=1, settings=self.engine_settings, observers=(metrics,)
         ) as self.engine:
@@ -73,9 +81,6 @@ def running(settings: ServerSettings, engine_settings: EngineSettings | None = N
             server.server.should_exit = True
             thread.join(30)
         assert not thread.is_alive()
-
-
-Start = Callable[..., "contextmanager[Running]"]
 
 
 @pytest.fixture(scope="session")

@@ -29,7 +29,13 @@ def create_app(engine: AsyncEngine, settings: ServerSettings, metrics: Metrics) 
         settings: keys and limits.
         metrics: of this server.
     """
-    app = FastAPI(title="EmotiRT", description="Emotional speech with OpenAI's interface", version="1")
+    app = FastAPI(
+        title="EmotiRT",
+        description="Emotional speech with OpenAI's interface",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+    )
     metrics.watch(engine.stats)
     for router in (openai_router(engine), health_router(engine), metrics_router(metrics), websocket_router(engine)):
         app.include_router(router)

@@ -90,7 +90,8 @@ class Edge:
             if problem is not None:
                 await _answer(problem, scope, receive, reply)
         except Exception as exc:  # the request edge: every error is answered, none takes the server along
-            logger.error("%s failed: %s", request_id, type(exc).__name__)
+            cause = exc.__cause__ or exc  # the framework wraps what comes after the status
+            logger.error("%s failed: %s", request_id, type(cause).__name__)
             logger.debug("%s failed", request_id, exc_info=exc)
             if reply.is_begun and not reply.is_complete:
                 raise RequestFailed(f"{request_id} failed after its reply had begun") from None
