@@ -18,7 +18,7 @@ from emotirt.engine.live import AsyncEngine
 from emotirt.engine.observe import EngineStats
 from emotirt.engine.settings import EngineSettings
 from emotirt.server.metrics import Metrics
-from emotirt.server.run import uvicorn_config
+from emotirt.server.run import bound_socket, uvicorn_config
 from emotirt.server.settings import ServerSettings
 
 
@@ -68,7 +68,7 @@ class Running:
 
 @contextmanager
 def running(settings: ServerSettings, engine_settings: EngineSettings | None = None) -> Iterator[Running]:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
+    with bound_socket(settings) as listener:
         chosen = engine_settings or EngineSettings(live_deadline_s=60.0, warm_up=False)
         server = Running(settings, chosen, listener)
         thread = threading.Thread(target=server.run)

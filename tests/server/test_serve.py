@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import socket
@@ -12,6 +13,8 @@ from pathlib import Path
 import httpx
 
 from emotirt.cli.main import main
+from emotirt.server.run import bound_socket
+from emotirt.server.settings import ServerSettings
 
 BODY = {"input": "One, two, three, four, five. " * 20, "response_format": "pcm", "sample_rate": 192_000}
 
@@ -38,6 +41,25 @@ def test_sigterm_lets_running_requests_end(tiny_bundle: Path) -> None:
             assert process.stderr.read() == ""
         finally:
             process.kill()
+
+
+def test_small_pieces_are_sent_at_once() -> None:
+    async def is_set() -> bool:
+        seen: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            seen.set_result(writer.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        with bound_socket(ServerSettings(port=0)) as listener:
+            async with await asyncio.start_server(connected, sock=listener):
+                _, writer = await asyncio.open_connection(*listener.getsockname())
+                found = await seen
+                writer.close()
+                await writer.wait_closed()
+                return bool(found)
+
+    assert asyncio.run(is_set())
 
 
 def one_line(capsys) -> str:
