@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import httpx
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.server.conftest import Running
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
@@ -155,6 +157,35 @@ def test_mistakes(server: Running, messages: list[str | bytes], code: str, param
             socket.recv(60)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == close_code
+
+
+MESSAGES = st.one_of(
+    st.sampled_from([json.dumps(START), TWO, '{"type": "flush"}', '{"type": "cancel"}', '{"type": "end"}']),
+    st.builds(
+        lambda kind, fields: json.dumps({"type": kind, **fields}),
+        st.sampled_from(["start", "text", "flush", "cancel", "end", "other"]),
+        st.dictionaries(
+            st.sampled_from(["text", "speed", "voice", "emotion", "sample_rate", "x"]),
+            st.none() | st.booleans() | st.floats() | st.text(max_size=12),
+            max_size=2,
+        ),
+    ),
+    st.text(max_size=20),
+    st.binary(max_size=20),
+)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(MESSAGES, max_size=5))
+def test_no_messages_make_the_server_fail(server: Running, messages: list[str | bytes]) -> None:
+    with connect(f"ws://{server.address}/v1/audio/stream", proxy=None, max_size=None) as socket:
+        with suppress(ConnectionClosed):
+            for message in [json.dumps(START), *messages, '{"type": "end"}', '{"type": "end"}']:
+                socket.send(message)
+            for _ in socket:
+                pass
+        socket.close()
+        assert socket.close_code in (1000, 1008), socket.close_reason
 
 
 def test_plain_http_on_its_path_is_no_server_error(client: httpx.Client) -> None:
