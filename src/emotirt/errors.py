@@ -6,6 +6,7 @@ EmotiRTError
 │   ├── TextTooLong           past the hard limit
 │   ├── UnknownVoice          no voice of that name
 │   ├── UnknownEmotion        no emotion of that name
+│   ├── UnknownModel          a server speaks with another model
 │   ├── UnknownSymbol         a phoneme the bundle does not have
 │   ├── UnsupportedFormat     no such audio format
 │   └── InvalidAudio          a recording that cannot be read or used
@@ -55,6 +56,10 @@ class UnknownVoice(InvalidRequest):
 
 class UnknownEmotion(InvalidRequest):
     """No emotion has the requested name."""
+
+
+class UnknownModel(InvalidRequest):
+    """A server speaks with another model than the one asked for."""
 
 
 class UnknownSymbol(InvalidRequest):

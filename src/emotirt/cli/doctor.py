@@ -58,6 +58,10 @@ _PACKAGES = (
         )
         for module in ("pypinyin", "pypinyin_dict", "tokenizers")
     ),
+    *(
+        _Package(module, (module.replace("_", "-"),), False, "only for serving: pip install 'emotirt[serve]'")
+        for module in ("fastapi", "prometheus_client", "uvicorn", "websockets")
+    ),
 )
 _BACKENDS = (
     _Package("onnxruntime", ("onnxruntime", "onnxruntime-gpu"), True, "pip install emotirt"),

@@ -25,6 +25,7 @@ EXIT_TERMINATED = 143
 
 COMMANDS = {
     "say": "speak a text into a file, a pipe or the loudspeaker",
+    "serve": "serve speech over HTTP and WebSocket, with OpenAI's interface",
     "voices": "list voices and emotions",
     "doctor": "show what is installed, what is missing and what would be used",
     "demo": "write samples in several languages, voices and emotions",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import time
 from contextlib import ExitStack
@@ -18,6 +19,7 @@ from emotirt.cli.text_input import read_text
 
 if TYPE_CHECKING:
     from emotirt.engine import Engine, SpeechRequest, Timings
+    from emotirt.types import SpokenUtterance
 
 DEFAULT_STEM = "speech"
 LONG_TEXT_CHARACTERS = 300  # about 20 s of speech: worth a progress bar
@@ -33,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", metavar="FILE", help="file to write, '-' for standard output (default: speech.wav unless --play)")
     add("--play", action="store_true", help="play while speaking")
     add("--sample-rate", type=int, metavar="HZ", help="sample rate of the result (default: the bundle's)")
+    add("--timestamps", type=Path, metavar="FILE", help="write when words and phonemes sound, as JSON")
     add("--quiet", action="store_true", help="no progress bar and no timing line")
     add_engine_arguments(parser)
 
@@ -41,20 +44,33 @@ def run(args: argparse.Namespace) -> int:
     """Speak, and return the exit code."""
     text = read_text(args.text, args.file)
     output = output_from_arguments(args)
+    if args.timestamps is not None:
+        check_target(args.timestamps)
     started = time.perf_counter()
     with open_engine(args) as engine:
         loaded_s = time.perf_counter() - started
         request = request_from_arguments(text, args)
         output.check_rate(args.sample_rate or engine.sample_rate_hz)
         if output.is_one_file and not (_is_long(text) and sys.stderr.isatty()):
-            timings, warnings = _speak_whole(engine, request, output, args.sample_rate)
+            said = _speak_whole(engine, request, output, args.sample_rate)
         else:
-            timings, warnings = _speak_streamed(engine, request, output, args)
-    for warning in warnings:
+            said = _speak_streamed(engine, request, output, args)
+        if args.timestamps is not None:
+            write_file(args.timestamps, _timestamps(said, engine.sample_rate_hz))
+    for warning in said.warnings:
         sys.stderr.write(f"emotirt: warning: {warning}\n")
     if not args.quiet:
-        sys.stderr.write(f"{output.description}: {_summary(timings)}, loaded in {loaded_s:.2f} s\n")
+        sys.stderr.write(f"{output.description}: {_summary(said.timings)}, loaded in {loaded_s:.2f} s\n")
     return 0
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What is known once the text has been spoken."""
+
+    timings: Timings
+    warnings: tuple[str, ...]
+    spoken: tuple[SpokenUtterance, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +133,7 @@ def output_from_arguments(args: argparse.Namespace) -> Output:
     return Output(tuple(targets), format_name)
 
 
-def _speak_whole(
-    engine: Engine, request: SpeechRequest, output: Output, sample_rate_hz: int | None
-) -> tuple[Timings, tuple[str, ...]]:
+def _speak_whole(engine: Engine, request: SpeechRequest, output: Output, sample_rate_hz: int | None) -> _Said:
     result = engine.say(request)
     audio = result.audio
     if sample_rate_hz is not None and sample_rate_hz != audio.sample_rate_hz:
@@ -127,12 +141,10 @@ def _speak_whole(
 
         audio = resample(audio, sample_rate_hz)
     write_file(Path(output.targets[0]), encode(audio, output.format_name))
-    return result.timings, result.warnings
+    return _Said(result.timings, result.warnings, result.spoken)
 
 
-def _speak_streamed(
-    engine: Engine, request: SpeechRequest, output: Output, args: argparse.Namespace
-) -> tuple[Timings, tuple[str, ...]]:
+def _speak_streamed(engine: Engine, request: SpeechRequest, output: Output, args: argparse.Namespace) -> _Said:
     from emotirt.cli.sinks import open_sink
 
     stream = engine.stream(request)
@@ -144,11 +156,25 @@ def _speak_streamed(
         ]
         shown = not args.quiet and stream.utterance_count > 1
         advance = stack.enter_context(progress_bar("speaking", stream.utterance_count, shown))
+        spoken = []
         for chunk in stream:
+            if chunk.spoken is not None:
+                spoken.append(chunk.spoken)
             for sink in sinks:
                 sink.write(chunk.samples)
             advance(chunk.utterance_index)
-    return stream.timings, stream.warnings
+    return _Said(stream.timings, stream.warnings, tuple(spoken))
+
+
+def _timestamps(said: _Said, sample_rate_hz: int) -> bytes:
+    from emotirt.synthesis.times import timestamps_from_spoken
+
+    kinds = ("word", "phoneme")
+    described = {
+        "duration_s": round(said.timings.audio_s, 6),
+        "utterances": [timestamps_from_spoken(spoken, sample_rate_hz, kinds) for spoken in said.spoken],
+    }
+    return json.dumps(described, ensure_ascii=False, indent=1).encode("utf-8", "replace") + b"\n"
 
 
 def _is_long(text: str) -> bool:

@@ -258,3 +258,20 @@ def test_bench_frontend_keeps_its_result(tmp_path: Path, capsys: pytest.CaptureF
     assert "warm-up" in printed
     assert "p50" in printed
     assert printed.endswith(f"{path}\n")
+
+
+@pytest.mark.parametrize("target", ["times.wav", "-"])
+def test_timestamps(say, capsysbinary: pytest.CaptureFixture[bytes], target: str) -> None:
+    assert say("One two. 你好。", "--out", target, "--quiet", "--timestamps", "times.json") == 0
+    times = json.loads(Path("times.json").read_text(encoding="utf-8"))
+    assert [word["word"] for item in times["utterances"] for word in item["words"]] == ["One", "two", "你好"]
+    assert times["utterances"][0]["phonemes"][0]["phoneme"] == "W"
+    assert 0.0 < times["utterances"][-1]["end_s"] <= times["duration_s"] + 1e-6
+    if target != "-":
+        assert read_audio(Path(target)).duration_s == pytest.approx(times["duration_s"], abs=1e-3)
+
+
+def test_timestamps_that_cannot_be_written_are_refused_first(say, capsys: pytest.CaptureFixture[str]) -> None:
+    assert say("Hi.", "--timestamps", "missing/times.json") == 1
+    assert "missing" in error_line(capsys)
+    assert not os.listdir()

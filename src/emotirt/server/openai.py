@@ -1,0 +1,180 @@
+"""OpenAI's speech endpoints: ``POST /v1/audio/speech``, ``GET /v1/models``, ``GET /v1/audio/voices``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response, StreamingResponse
+
+from emotirt.engine.live import AsyncEngine
+from emotirt.engine.stream import AsyncSpeechStream
+from emotirt.errors import InvalidRequest, UnknownModel
+from emotirt.server.events import EventWriter
+from emotirt.server.schemas import SpeechBody
+from emotirt.server.speech import (
+    AudioWriter,
+    is_model,
+    model_names,
+    options_from_style,
+    request_from_style,
+    target_from_style,
+)
+from emotirt.types import Chunk
+
+SSE_MEDIA_TYPE = "text/event-stream"
+GONE = 499
+"""Status in our log for a client that left before there was anything to send."""
+_ERROR: dict[str, object] = {"description": "an error in OpenAI's shape", "content": {"application/json": {}}}
+_RESPONSES: dict[int | str, dict[str, object]] = {
+    200: {"description": "audio, or events that carry it", "content": {"audio/*": {}, SSE_MEDIA_TYPE: {}}},
+    **dict.fromkeys((400, 401, 404, 408, 413, 422, 429, 500, 503, 504), _ERROR),
+}
+
+
+@dataclass(slots=True)
+class _Reply:
+    """Chunks of an accepted request on their way into a response, the first one already here."""
+
+    stream: AsyncSpeechStream
+    first: Chunk
+    writer: AudioWriter
+    events: EventWriter | None = field(default=None)
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Give the bytes of the response."""
+        async with self.stream:
+            async for chunk in self._chunks():
+                audio = await self.writer.write(chunk.samples, chunk.is_last)
+                if self.events is None:
+                    if audio:
+                        yield audio
+                    continue
+                for event in self.events.of_chunk(chunk, audio):
+                    yield event
+            if self.events is not None:
+                yield self.events.done(self.stream.warnings)
+
+    async def guarded(self) -> AsyncIterator[bytes]:
+        """Do the same, and say as an event what goes wrong where the client reads events."""
+        try:
+            async for piece in self.pieces():
+                yield piece
+        except Exception as exc:  # the request edge, once the status has been sent
+            if self.events is None:
+                raise
+            yield self.events.failed(exc)
+
+    async def _chunks(self) -> AsyncIterator[Chunk]:
+        yield self.first
+        async for chunk in self.stream:
+            yield chunk
+
+
+def openai_router(engine: AsyncEngine) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(prefix="/v1", tags=["speech"])
+
+    @router.post("/audio/speech", response_class=Response, responses=_RESPONSES)
+    async def create_speech(body: SpeechBody, request: Request) -> Response:
+        """Speak a text, streamed while it is being made."""
+        return await _speech(body, request, engine)
+
+    @router.get("/models")
+    async def list_models() -> dict[str, object]:
+        """List the bundle, and OpenAI's names that stand for it."""
+        return {"object": "list", "data": [_model(name) for name in model_names(engine)]}
+
+    @router.get("/models/{model}", responses={404: _ERROR})
+    async def show_model(model: str) -> dict[str, object]:
+        """Describe one model."""
+        if not is_model(model, engine):
+            raise UnknownModel(f"no model {model!r}; available: {', '.join(model_names(engine))}")
+        return _model(model)
+
+    @router.get("/audio/voices")
+    async def list_voices() -> dict[str, object]:
+        """List voices and emotions."""
+        voices = [
+            {
+                "id": voice.name, "object": "audio.voice", "name": voice.name, "language": voice.language,
+                "sex": voice.sex, "description": voice.description, "licence": voice.licence,
+            }
+            for voice in engine.voices
+        ]  # fmt: skip
+        emotions = [{"name": emotion.name, "aliases": list(emotion.aliases)} for emotion in engine.emotions]
+        return {"object": "list", "data": voices, "emotions": emotions}
+
+    return router
+
+
+async def _speech(body: SpeechBody, request: Request, engine: AsyncEngine) -> Response:
+    is_sse = body.stream_format == "sse"
+    kinds = body.timestamp_kinds
+    if kinds and not is_sse:
+        raise InvalidRequest("timestamps come as events; send stream_format 'sse' with them")
+    target = target_from_style(body, body.response_format, engine)
+    writer = AudioWriter(target, engine.sample_rate_hz)
+    options = options_from_style(body, request.scope["emotirt_id"], body.strict)
+    stream = await engine.submit(request_from_style(body.input, body, engine), options)
+    first = await _first_chunk(stream, request)
+    if first is None:
+        return Response(status_code=GONE)
+    events = EventWriter(kinds, engine.sample_rate_hz) if is_sse else None
+    headers = _headers(stream, first, target.sample_rate_hz)
+    reply = _Reply(stream, first, writer, events)
+    return StreamingResponse(
+        reply.guarded(), media_type=SSE_MEDIA_TYPE if is_sse else target.media_type, headers=headers
+    )
+
+
+async def _first_chunk(stream: AsyncSpeechStream, request: Request) -> Chunk | None:
+    """Wait for audio; give the request up and return None when the client leaves before there is any."""
+    audio = asyncio.ensure_future(stream.__anext__())
+    gone = asyncio.ensure_future(_until_gone(request))
+    try:
+        await asyncio.wait({audio, gone}, return_when=asyncio.FIRST_COMPLETED)
+        if audio.done():
+            return await audio
+        await stream.aclose()
+        return None
+    finally:
+        for task in (audio, gone):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Exception):
+                await task
+
+
+async def _until_gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _headers(stream: AsyncSpeechStream, first: Chunk, sample_rate_hz: int) -> dict[str, str]:
+    timings = first.timings
+    headers = {"x-emotirt-voice": _ascii(stream.voice), "x-emotirt-sample-rate": str(sample_rate_hz)}
+    if timings is not None:
+        steps = (
+            ("queue", timings.queue_s),
+            ("frontend", timings.frontend_s),
+            ("acoustic", timings.acoustic_s),
+            ("vocoder", timings.vocoder_s),
+            ("first_audio", timings.since_request_s),
+        )
+        headers["server-timing"] = ", ".join(f"{name};dur={1000 * seconds:.1f}" for name, seconds in steps)
+        headers["openai-processing-ms"] = f"{1000 * timings.since_request_s:.0f}"
+    if stream.warnings:
+        headers["x-emotirt-warning"] = _ascii("; ".join(stream.warnings))
+    return headers
+
+
+def _ascii(text: str) -> str:
+    """Write what a header cannot hold as escapes."""
+    return "".join(char if 32 <= ord(char) < 127 else char.encode("unicode_escape").decode() for char in text)
+
+
+def _model(name: str) -> dict[str, object]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "emotirt"}

@@ -1,0 +1,84 @@
+"""Runs the server until it is told to stop, and lets what is running end."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import socket
+import sys
+
+import uvicorn
+
+from emotirt.engine.live import AsyncEngine
+from emotirt.errors import InvalidRequest
+from emotirt.server.app import create_app
+from emotirt.server.metrics import Metrics
+from emotirt.server.settings import ServerSettings
+
+logger = logging.getLogger("emotirt.server")
+
+BACKLOG = 2048
+
+
+def run_server(settings: ServerSettings) -> None:
+    """Serve until SIGINT or SIGTERM; running requests get ``drain_s`` to end.
+
+    Raises: InvalidRequest: the address cannot be listened on, or only with a key. BundleError, BackendError: no engine.
+    """
+    settings.check_bind()
+    logging.getLogger("emotirt").setLevel(settings.log_level.upper())
+    with bound_socket(settings) as listener:
+        asyncio.run(_serve(settings, listener))
+
+
+async def _serve(settings: ServerSettings, listener: socket.socket) -> None:
+    metrics = Metrics()
+    engine = await AsyncEngine.open(
+        settings.bundle, settings.backend, settings.threads, settings.engine, observers=(metrics,)
+    )
+    async with engine:
+        server = uvicorn.Server(uvicorn_config(engine, settings, metrics))
+        host, port = listener.getsockname()[:2]
+        sys.stderr.write(f"emotirt: listening on http://{f'[{host}]' if ':' in host else host}:{port}\n")
+        await server.serve(sockets=[listener])
+        await engine.close(settings.drain_s)
+
+
+def uvicorn_config(engine: AsyncEngine, settings: ServerSettings, metrics: Metrics) -> uvicorn.Config:
+    """Return how uvicorn serves the application; it logs no request, we do."""
+    return uvicorn.Config(
+        create_app(engine, settings, metrics),
+        log_config=None,
+        log_level="warning",
+        access_log=False,
+        lifespan="off",
+        server_header=False,
+        ws="websockets-sansio",
+        ws_max_size=settings.max_body_bytes,
+        timeout_graceful_shutdown=max(1, round(settings.drain_s)),
+    )
+
+
+def bound_socket(settings: ServerSettings) -> socket.socket:
+    """Listen on the settings' address.
+
+    Returns: a socket that says it is TCP: only on those does asyncio send small pieces at once (TCP_NODELAY), and
+        without it the first audio waits up to 40 ms for the client's acknowledgement of the headers.
+    Raises: InvalidRequest: not possible, with the reason.
+    """
+    host = settings.host.strip("[]")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        if os.name == "posix":  # elsewhere it would let two servers share a port
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, settings.port))
+        listener.listen(BACKLOG)
+    except OSError as exc:
+        listener.close()
+        reason = exc.strerror or exc
+        raise InvalidRequest(
+            f"cannot listen on {settings.host}:{settings.port}: {reason}; choose another --host or --port"
+        ) from exc
+    return listener

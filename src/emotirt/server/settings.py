@@ -1,0 +1,124 @@
+"""How the server runs; the only reader of environment variables (``EMOTIRT_PORT`` and so on)."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from emotirt.engine.settings import EngineSettings
+from emotirt.errors import InvalidRequest
+
+PREFIX = "EMOTIRT_"
+KILOBYTE = 1024
+
+
+class ServerSettings(BaseModel):
+    """Settings of one server process.
+
+    Attributes:
+        host: address to listen on.
+        port: port to listen on, 0 for any free one.
+        bundle: directory of the bundle, None for the one inside the package.
+        backend: name of a backend, or ``auto``.
+        threads: CPU threads, None for one a core.
+        isolation: ``worker`` puts the backend into a process of its own, ``inline`` does not, ``auto`` lets it decide.
+        api_keys: accepted keys, separated by commas; empty for none.
+        requests_per_key: requests that one key may have running at once, 0 for no limit.
+        allow_public: listen on a public address without any key.
+        live_deadline_s: to the first audio of a live request that names no deadline.
+        drain_s: how long running requests may take to end once the server is told to stop.
+        max_body_bytes: largest request body.
+        body_timeout_s: how long a client may take to send its body.
+        log_level: of the server's own log.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    host: str = Field("127.0.0.1", min_length=1)
+    port: int = Field(8880, ge=0, le=65535)
+    bundle: Path | None = None
+    backend: str = "auto"
+    threads: int | None = Field(None, ge=1)
+    isolation: Literal["auto", "worker", "inline"] = "auto"
+    api_keys: str = Field("", repr=False)
+    requests_per_key: int = Field(0, ge=0)
+    allow_public: bool = False
+    live_deadline_s: float = Field(0.5, gt=0)
+    drain_s: float = Field(30.0, ge=0, le=3600)
+    max_body_bytes: int = Field(512 * KILOBYTE, ge=KILOBYTE)
+    body_timeout_s: float = Field(30.0, gt=0)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The accepted API keys."""
+        return tuple(key for item in self.api_keys.split(",") if (key := item.strip()))
+
+    @property
+    def engine(self) -> EngineSettings:
+        """How the engine schedules."""
+        return EngineSettings(isolation=self.isolation, live_deadline_s=self.live_deadline_s)
+
+    def check_bind(self) -> None:
+        """Refuse to be reachable by everybody without a key.
+
+        Raises: InvalidRequest: says what to do.
+        """
+        if not self.keys and not self.allow_public and not _is_loopback(self.host):
+            raise InvalidRequest(
+                f"host {self.host!r} is reachable from other machines and no API key is set; set {PREFIX}API_KEYS, or "
+                f"{PREFIX}ALLOW_PUBLIC=true (--allow-public) if everybody may speak, or listen on 127.0.0.1"
+            )
+
+
+def settings_from_environment(
+    environment: Mapping[str, str] | None = None, overrides: Mapping[str, object] | None = None
+) -> ServerSettings:
+    """Read settings from variables named ``EMOTIRT_`` and the field in capitals.
+
+    Args:
+        environment: None for that of this process.
+        overrides: from the command line, by field; None values are left out. They go before the environment.
+
+    Raises: InvalidRequest: unknown variable, or a value of the wrong type or out of range; names key, value and type.
+    """
+    variables = os.environ if environment is None else environment
+    found = {key[len(PREFIX) :].lower(): value for key, value in variables.items() if key.startswith(PREFIX)}
+    for name in found:
+        if name not in ServerSettings.model_fields:
+            raise InvalidRequest(_unknown(name))
+    found.update({name: str(value) for name, value in (overrides or {}).items() if value is not None})
+    try:
+        return ServerSettings.model_validate_strings(found)
+    except ValidationError as exc:
+        raise InvalidRequest(_complaint(exc)) from None
+
+
+def _unknown(name: str) -> str:
+    known = [PREFIX + field.upper() for field in ServerSettings.model_fields]
+    variable = PREFIX + name.upper()
+    near = get_close_matches(variable, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+    return f"environment variable {variable} is unknown; {hint}"
+
+
+def _complaint(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_context=False)[0]
+    name = str(first["loc"][0])
+    annotation = ServerSettings.model_fields[name].annotation
+    kind = annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
+    value = "(hidden)" if name == "api_keys" else repr(first["input"])
+    return f"setting {name} ({PREFIX}{name.upper()}) is {value}; it takes {kind}: {first['msg'].lower()}"
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return host == "localhost"
