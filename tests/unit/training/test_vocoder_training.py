@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from emotirt.models.checkpoint import read_checkpoint
-from emotirt.models.config import ModelConfig, VocoderConfig
-from emotirt.models.vocoder import Generator
+from emotirt.models.checkpoint import load_weights, read_checkpoint
+from emotirt.models.config import ModelConfig, SpectralConfig, VocoderConfig
+from emotirt.models.spectral import SpectralGenerator
+from emotirt.models.vocoder import Generator, build_vocoder
 from emotirt.training.discriminators import Discriminators
 from emotirt.training.features import DeviceData
 from emotirt.training.journal import Journal
@@ -88,3 +89,19 @@ def test_a_diverged_run_stops(spoken_data: DeviceData, tmp_path: Path) -> None:
         trainer.generator.first.parametrizations.weight.original1.fill_(float("nan"))
     with pytest.raises(TrainingError, match="diverged"), Journal(tmp_path, "vocoder") as journal:
         trainer.train(journal, tmp_path)
+
+
+def test_a_spectral_vocoder_learns_from_its_spectra_and_is_read_again(spoken_data: DeviceData, tmp_path: Path) -> None:
+    model = replace(TINY, vocoder=SpectralConfig(channels=24, blocks=2, expansion=2))
+    config = replace(
+        CONFIG, batch=4, warm_steps=100, max_steps=25, learning_rate=3e-3, max_seconds=30.0, spectrum_weight=45.0
+    )
+    trainer = VocoderTrainer(spoken_data, model, config)
+    before = trainer.evaluate()
+    with Journal(tmp_path, "vocoder") as journal:
+        trainer.train(journal, tmp_path)
+    assert trainer.evaluate() < 0.9 * before
+    kept = read_checkpoint(tmp_path / "vocoder.pt")
+    restored = build_vocoder(ModelConfig.from_dict(kept["config"]))
+    load_weights(restored, kept["weights"]["vocoder"], "vocoder")
+    assert isinstance(restored, SpectralGenerator)
