@@ -43,8 +43,7 @@ def run(args: argparse.Namespace) -> int:
     languages = args.language or ["en", "zh"]
     folder = nullcontext(args.synthesized) if args.synthesized else tempfile.TemporaryDirectory()
     with folder as place:
-        if not args.human_only:
-            _synthesize(args, pack, languages, Path(place))
+        bundle = {} if args.human_only else _synthesize(args, pack, languages, Path(place))
         report = score(pack, recognizer, None if args.human_only else Path(place), languages)
     details = {**report, "unseen_speakers": unseen_speakers(pack, recognizer), "recognizer": recognizer.training}
     details["command"] = "emotirt " + " ".join(sys.argv[1:])
@@ -53,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
         for language, found in report.items()
         if "ratio" in found
     }
-    path = write_result(BenchmarkResult("intelligibility", values, details=details), args.results)
+    path = write_result(BenchmarkResult("intelligibility", values, details=details, bundle=bundle), args.results)
     sys.stdout.write(json.dumps(report, ensure_ascii=False, indent=1) + f"\nwritten to {path}\n")
     good = [one["recognizer_good_enough"] and one.get("ratio_within_target", True) for one in report.values()]
     return 0 if all(good) else 1
@@ -70,7 +69,8 @@ def voices_from_arguments(pairs: list[str]) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-def _synthesize(args: argparse.Namespace, pack: Pack, languages: list[str], folder: Path) -> None:
+def _synthesize(args: argparse.Namespace, pack: Pack, languages: list[str], folder: Path) -> dict[str, str]:
+    """Speak what is not there yet; returns name and hash of the bundle, nothing if all was there already."""
     from emotirt.cli.arguments import open_engine
     from emotirt.engine import SpeechRequest
     from emotirt.evaluation.intelligibility import choose_sentences, file_name, synthesize
@@ -78,7 +78,7 @@ def _synthesize(args: argparse.Namespace, pack: Pack, languages: list[str], fold
     voices = voices_from_arguments(args.voice)
     clips = [clip for language in languages for clip in choose_sentences(pack.clips, language)]
     if all((folder / file_name(clip)).exists() for clip in clips):
-        return
+        return {}
     unnamed = sorted({clip.speaker for clip in clips} - set(voices))
     if unnamed:
         raise UsageError(f"say which voice stands for {', '.join(unnamed)}: --voice {unnamed[0]}=VOICE")
@@ -89,3 +89,4 @@ def _synthesize(args: argparse.Namespace, pack: Pack, languages: list[str], fold
         return spoken
 
     synthesize(clips, speak, folder)
+    return {"name": engine.bundle.manifest.name, "sha256": engine.bundle.digest}

@@ -124,7 +124,11 @@ class AsyncEngine:
 
         engine = await asyncio.to_thread(opened)
         if settings.warm_up:
-            await engine._warm_up()
+            try:
+                await engine._warm_up()
+            except BaseException:  # also a cancelled caller leaves no worker and no thread behind
+                await engine.close()
+                raise
         return engine
 
     @property

@@ -14,7 +14,7 @@ from typing import Any
 from emotirt.audio.read import read_audio
 from emotirt.audio.wav import wav_from_audio
 from emotirt.errors import TrainingError
-from emotirt.evaluation.per import SentenceErrors, compare_phonemes, error_rate, rate_estimate, ratio_estimate
+from emotirt.evaluation.per import SentenceErrors, compare_phonemes, error_rate, rate_estimate, ratio_estimate, together
 from emotirt.evaluation.recognize import PhonemeRecognizer
 from emotirt.evaluation.soundness import problems
 from emotirt.text.symbols import factors
@@ -146,18 +146,19 @@ def _language_report(
     language: str, clips: Sequence[Clip], human: Sequence[Heard], ours: Sequence[Heard] | None
 ) -> dict[str, Any]:
     human_errors = [one.errors for one in human]
+    sentences = [text_fraction(clip.text) for clip in clips]
     report: dict[str, Any] = {
         "sentences": len(clips),
         "distinct_sentences": len({text_fraction(clip.text) for clip in clips}),
         "phonemes": sum(one.tokens for one in human_errors),
-        "human": _side(human),
+        "human": _side(human, sentences),
         "recognizer_good_enough": error_rate(human_errors) <= MOST_HUMAN_PER[language],
         "speakers": {},
     }
     if ours is not None:
-        ratio = ratio_estimate([one.errors for one in ours], human_errors)
+        ratio = ratio_estimate(together([one.errors for one in ours], sentences), together(human_errors, sentences))
         report |= {
-            "synthesized": _side(ours),
+            "synthesized": _side(ours, sentences),
             "ratio": ratio.to_dict(),
             "ratio_within_target": ratio.value <= MOST_RATIO,
         }
@@ -172,14 +173,14 @@ def _language_report(
     return report
 
 
-def _side(heard: Sequence[Heard]) -> dict[str, Any]:
+def _side(heard: Sequence[Heard], sentences: Sequence[float]) -> dict[str, Any]:
     unsound: dict[str, int] = {}
     for one in heard:
         for problem in one.problems:
             kind = problem.partition(":")[0]
             unsound[kind] = unsound.get(kind, 0) + 1
     return {
-        "per": rate_estimate([one.errors for one in heard]).to_dict(),
+        "per": rate_estimate(together([one.errors for one in heard], sentences)).to_dict(),
         "last_phoneme_right": round(sum(one.kept_end for one in heard) / len(heard), 4),
         "unsound": unsound,
     }

@@ -55,6 +55,21 @@ def error_rate(sentences: Sequence[SentenceErrors]) -> float:
     return sum(one.errors for one in sentences) / sum(one.tokens for one in sentences)
 
 
+def together(errors: Sequence[SentenceErrors], sentences: Sequence[object]) -> list[SentenceErrors]:
+    """Add up the recordings of each sentence, so that repetitions are not resampled as if they were independent.
+
+    Args:
+        errors: one a recording.
+        sentences: which sentence each is of.
+    """
+    sums: dict[object, list[int]] = {}
+    for one, sentence in zip(errors, sentences, strict=True):
+        total = sums.setdefault(sentence, [0, 0])
+        total[0] += one.errors
+        total[1] += one.tokens
+    return [SentenceErrors(*total) for total in sums.values()]
+
+
 def rate_estimate(sentences: Sequence[SentenceErrors], seed: int = 0) -> Estimate:
     """Return the error rate with its 95 % interval."""
     drawn = _resampled(sentences, seed)

@@ -75,7 +75,12 @@ class SpectralGenerator(nn.Module):
         x = self.norm(self.first((mel - MEL_CENTER) / MEL_SPREAD).transpose(1, 2))
         for block in self.blocks:
             x = block(x)
-        detail, phase = self.head(self.last(x)).float().split(self.bins, dim=2)
+        with torch.autocast(mel.device.type, enabled=False):  # half precision would drown the treble in its rounding
+            return self._wave(self.head(self.last(x.float())), mel.float())
+
+    def _wave(self, spectrum_parts: Tensor, mel: Tensor) -> Tensor:
+        """Turn log-magnitude details and phases [B, T, 2 * bins] and the mel they belong to into samples."""
+        detail, phase = spectrum_parts.split(self.bins, dim=2)
         coarse = torch.log(torch.matmul(self.mel_inverse, mel.exp()).clamp(min=LEAST_MAGNITUDE)).transpose(1, 2)
         magnitude = torch.exp((detail + coarse).clamp(max=LARGEST_LOG_MAGNITUDE))
         spectrum = torch.cat((magnitude * torch.cos(phase), magnitude * torch.sin(phase)), dim=2)

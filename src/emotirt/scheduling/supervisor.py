@@ -153,7 +153,10 @@ class Supervisor:
         failures = 0
         while not self._closing.is_set():
             started_s = time.monotonic()
-            handle = self._started()
+            try:
+                handle = self._started()
+            except Exception as exc:  # no memory for arenas, no process: whatever it is, the next try may go better
+                handle = self._not_started(f"it could not be started: {type(exc).__name__}: {exc}")
             self._note(handle)
             if handle is not None:
                 started_s = time.monotonic()
@@ -181,19 +184,27 @@ class Supervisor:
                 self.last_error = error
             self._changed.notify_all()
 
+    def _not_started(self, reason: str) -> None:
+        handle, self._starting = self._starting, None
+        if handle is not None:
+            handle.end(reason)
+            handle.close()
+        self.last_error = reason
+        if not self._closing.is_set():
+            logger.warning("a worker process did not come up: %s", reason)
+            self._tell("start_failed", reason)
+
     def _started(self) -> WorkerHandle | None:
         """Start a worker and let it prove itself; None if it does not."""
-        arenas = [Arena.made(self._settings.arena_bytes) for _ in range(self._calls)]
-        spec = WorkerSpec(
-            self._spec.bundle_path,
-            self._spec.digest,
-            self._spec.backend,
-            self._spec.threads,
-            self._spec.stages,
-            tuple(arena.name for arena in arenas),
-            self._settings.beat_s,
-        )
-        handle = WorkerHandle(spec, arenas, self._settings.hang_s)
+        arenas: list[Arena] = []
+        try:
+            for _ in range(self._calls):
+                arenas.append(Arena.made(self._settings.arena_bytes))  # noqa: PERF401  # what was made is known on failure
+            handle = self._begun(arenas)
+        except Exception:
+            for arena in arenas:
+                arena.destroy()
+            raise
         self._starting = handle
         if self._closing.is_set():
             handle.end("closed")
@@ -204,12 +215,19 @@ class Supervisor:
                 self._probe(lambda stage, feeds: handle.call(stage, feeds, self._settings.start_timeout_s))
         except BackendError as exc:
             handle.end(f"it does not speak as it should: {exc}")
+        if handle.ended.is_set():
+            return self._not_started(handle.reason)
         self._starting = None
-        if not handle.ended.is_set():
-            return handle
-        handle.close()
-        self.last_error = handle.reason
-        if not self._closing.is_set():
-            logger.warning("a worker process did not come up: %s", handle.reason)
-            self._tell("start_failed", handle.reason)
-        return None
+        return handle
+
+    def _begun(self, arenas: list[Arena]) -> WorkerHandle:
+        spec = WorkerSpec(
+            self._spec.bundle_path,
+            self._spec.digest,
+            self._spec.backend,
+            self._spec.threads,
+            self._spec.stages,
+            tuple(arena.name for arena in arenas),
+            self._settings.beat_s,
+        )
+        return WorkerHandle(spec, arenas, self._settings.hang_s)

@@ -113,7 +113,7 @@ class AcousticStages:
                 encoded.append(_Encoded(hidden, fitted_durations(durations, MAX_FRAMES)))
             else:
                 encoded.append(
-                    BackendError(f"text encoder gave durations that are not finite for {utterance.text[:40]!r}")
+                    BackendError(f"text encoder gave durations that are not finite for {utterance.token_count} tokens")
                 )
         return encoded
 
@@ -125,7 +125,9 @@ class AcousticStages:
             if np.isfinite(mel).all():
                 decoded.append(Acoustic(mel, item.durations.astype(np.int64)))
             else:
-                decoded.append(BackendError(f"decoder gave values that are not finite for {utterance.text[:40]!r}"))
+                decoded.append(
+                    BackendError(f"decoder gave values that are not finite for {utterance.token_count} tokens")
+                )
         return decoded
 
     def _feeds(self, utterances: Sequence[Utterance], conditions: Sequence[Condition]) -> dict[str, Array]:

@@ -25,7 +25,7 @@ from emotirt.training.features import (
     ranges,
     rounded_up,
 )
-from emotirt.training.journal import Average, Journal, cosine_rate, save_checkpoint
+from emotirt.training.journal import Average, Journal, cosine_rate, run_share, save_checkpoint
 from emotirt.training.losses import MarginClassifier, masked_l1, masked_mse
 from emotirt.training.sampling import References, corpus_weights
 
@@ -173,9 +173,10 @@ class AcousticTrainer:
             done = self.spent_s >= self.config.max_seconds or self.step >= self.config.max_steps
             if done or journal.elapsed_s - saved_s > self.config.save_every_s:
                 saved_s = journal.elapsed_s
+                found = {f"test_{key}": value for key, value in self.evaluate().items()}
+                journal.record(self.step, found)  # raises before rubbish is saved
                 self.save(out)
             if done:
-                journal.record(self.step, {f"test_{key}": value for key, value in self.evaluate().items()})
                 return
             losses = self._update(picked, rng)
             self.step += 1
@@ -183,7 +184,8 @@ class AcousticTrainer:
                 journal.record(self.step, {key: float(value) for key, value in losses.items()})
 
     def _update(self, picked: NDArray[np.int64], rng: np.random.Generator) -> dict[str, Tensor]:
-        factor = cosine_rate(self.spent_s / self.config.max_seconds)
+        done = run_share(self.spent_s, self.config.max_seconds, self.step, self.config.max_steps)
+        factor = cosine_rate(done)
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate * factor
         with torch.autocast(self.data.device.type, torch.bfloat16):

@@ -87,6 +87,11 @@ def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
     os.replace(partial, path)
 
 
+def run_share(spent_s: float, max_seconds: float, step: int, max_steps: int) -> float:
+    """Return how much of a run is over, 0 to 1: by time or by steps, whichever ends it first."""
+    return min(1.0, max(spent_s / max_seconds, step / max_steps))
+
+
 def cosine_rate(fraction: float, warmup: float = 0.02, floor: float = 0.05) -> float:
     """Learning-rate factor at a fraction of the run: linear warm-up, then cosine down to ``floor``."""
     if fraction < warmup:

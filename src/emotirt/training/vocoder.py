@@ -15,7 +15,7 @@ from emotirt.models.config import ModelConfig
 from emotirt.models.vocoder import Generator, build_vocoder
 from emotirt.training.discriminators import Discriminators
 from emotirt.training.features import DeviceData
-from emotirt.training.journal import Average, Journal, cosine_rate, save_checkpoint
+from emotirt.training.journal import Average, Journal, cosine_rate, run_share, save_checkpoint
 from emotirt.training.losses import (
     MultiScaleMelLoss,
     SpectrumLoss,
@@ -157,8 +157,8 @@ class VocoderTrainer:
             )
             if done or journal.elapsed_s - saved_s > self.config.save_every_s:
                 saved_s = journal.elapsed_s
+                journal.record(self.step, {"test_mel": self.evaluate()})  # raises before rubbish is saved
                 self.save(out)
-                journal.record(self.step, {"test_mel": self.evaluate()})
             if done:
                 return
             if self.awaited is not None and self.step % AWAIT_EVERY == 0 and (predicted := self.awaited()) is not None:
@@ -175,7 +175,8 @@ class VocoderTrainer:
         return np.asarray(weights / weights.sum())
 
     def _update(self, mels: Tensor, real: Tensor) -> dict[str, Tensor]:
-        rate = self.config.learning_rate * cosine_rate(self.spent_s / self.config.max_seconds, warmup=0.005, floor=0.08)
+        done = run_share(self.spent_s, self.config.max_seconds, self.step, self.config.max_steps)
+        rate = self.config.learning_rate * cosine_rate(done, warmup=0.005, floor=0.08)
         self.rate.fill_(rate)
         if self.data.device.type != "cuda":
             for optimizer in (self.generator_optimizer, self.discriminator_optimizer):

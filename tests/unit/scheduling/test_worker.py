@@ -201,6 +201,30 @@ def test_a_worker_that_fails_its_probe_does_not_come_up(start: Start, mel: Float
     assert trials[0] > 0
 
 
+def test_a_probe_that_breaks_in_an_unforeseen_way_ends_that_try_only(start: Start, events: Events) -> None:
+    trials: list[int] = []
+
+    def broken_at_first(call: Call) -> None:
+        trials.append(1)
+        if len(trials) < 2:
+            raise KeyError("wav")
+
+    supervisor = start(probe=broken_at_first)
+    assert "KeyError" in events.wait_for("start_failed")
+    assert supervisor.wait_up(WAIT_S)
+    assert len(trials) == 2
+
+
+def test_a_lack_of_shared_memory_is_told_and_leaves_nothing(start: Start, events: Events) -> None:
+    before = shared_memory()
+    supervisor = start(settings=replace(SETTINGS, arena_bytes=2**60))
+    assert "could not be started" in events.wait_for("start_failed")
+    assert not supervisor.is_up
+    assert shared_memory() == before
+    with pytest.raises(WorkerLost, match="no worker process is up"):
+        supervisor.call(VOCODER, {})
+
+
 def shared_memory() -> set[str]:
     """Names of the shared memory that this process sees."""
     return set(re.findall(r"/dev/shm/(\S+)", Path("/proc/self/maps").read_text(encoding="ascii")))

@@ -124,10 +124,10 @@ def test_values_that_are_not_finite_are_an_error(
     no_durations = AcousticStages(
         broken(opened_bundle, TEXT_ENCODER, "duration_predictor.out.bias"), decoder, BatchLimits()
     )
-    with pytest.raises(BackendError, match=r"text encoder .* not finite for 'Hi\.'"):
+    with pytest.raises(BackendError, match=r"text encoder .* not finite for \d+ tokens"):
         no_durations.speak(utterances[:1], [speaking()])
     no_mel = AcousticStages(encoder, broken(opened_bundle, DECODER, "to_mel.bias"), BatchLimits())
-    with pytest.raises(BackendError, match=r"decoder .* not finite for 'Hi\.'"):
+    with pytest.raises(BackendError, match=r"decoder .* not finite for \d+ tokens"):
         no_mel.speak(utterances[:1], [speaking()])
 
 

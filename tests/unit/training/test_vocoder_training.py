@@ -73,7 +73,7 @@ def test_a_run_saves_goes_on_and_takes_predicted_mels(spoken_data: DeviceData, t
 
 def test_training_lowers_the_mel_loss(spoken_data: DeviceData, tmp_path: Path) -> None:
     trainer = trainer_of(
-        spoken_data, replace(CONFIG, batch=4, warm_steps=100, max_steps=25, learning_rate=3e-3, max_seconds=30.0)
+        spoken_data, replace(CONFIG, batch=4, warm_steps=100, max_steps=40, learning_rate=8e-3, max_seconds=1e6)
     )
     before = trainer.evaluate()
     with Journal(tmp_path, "vocoder") as journal:
@@ -94,7 +94,7 @@ def test_a_diverged_run_stops(spoken_data: DeviceData, tmp_path: Path) -> None:
 def test_a_spectral_vocoder_learns_from_its_spectra_and_is_read_again(spoken_data: DeviceData, tmp_path: Path) -> None:
     model = replace(TINY, vocoder=SpectralConfig(channels=24, blocks=2, expansion=2))
     config = replace(
-        CONFIG, batch=4, warm_steps=100, max_steps=25, learning_rate=3e-3, max_seconds=30.0, spectrum_weight=45.0
+        CONFIG, batch=4, warm_steps=100, max_steps=40, learning_rate=8e-3, max_seconds=1e6, spectrum_weight=45.0
     )
     trainer = VocoderTrainer(spoken_data, model, config)
     before = trainer.evaluate()
