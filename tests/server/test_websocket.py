@@ -188,5 +188,15 @@ def test_no_messages_make_the_server_fail(server: Running, messages: list[str | 
         assert socket.close_code in (1000, 1008), socket.close_reason
 
 
+def test_flushes_do_not_pile_up_without_end(server: Running) -> None:
+    with connected(server) as socket:
+        send(socket, type="text", text="One, two, three, four, five. " * 650)
+        with suppress(ConnectionClosed):  # it may close before the last is sent
+            for _ in range(1_500):
+                send(socket, type="flush")
+        _, events = until(socket, "error")
+    assert events[-1]["error"]["code"] == "rate_limit_exceeded"  # type: ignore[index]
+
+
 def test_plain_http_on_its_path_is_no_server_error(client: httpx.Client) -> None:
     assert client.get("/v1/audio/stream").status_code == 404

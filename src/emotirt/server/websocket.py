@@ -30,7 +30,8 @@ logger = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 30.0
 WAITING_CHARACTERS = 20_000
-"""Text that was sent and is not spoken yet; more ends the connection."""
+WAITING_ITEMS = 1024
+"""Text, and pieces and flushes, that were sent and are not spoken yet; more ends the connection."""
 NORMAL = 1000
 
 
@@ -102,6 +103,8 @@ class Session:
             else:
                 self._put(self._text)
                 self._text = ""
+                if self._work.qsize() >= WAITING_ITEMS:
+                    raise Refused(_too_much(f"{WAITING_ITEMS} pieces and flushes wait to be spoken"))
                 self._work.put_nowait(message)
                 if isinstance(message, End):
                     return
@@ -109,14 +112,7 @@ class Session:
     def _take(self, text: str) -> None:
         self._waiting += len(text)
         if self._waiting > WAITING_CHARACTERS:
-            problem = Problem(
-                429,
-                f"more than {WAITING_CHARACTERS} characters wait to be spoken; send text as it is spoken",
-                "rate_limit_error",
-                "rate_limit_exceeded",
-                close_code=AGAIN,
-            )
-            raise Refused(problem)
+            raise Refused(_too_much(f"more than {WAITING_CHARACTERS} characters wait to be spoken"))
         ready, self._text = spoken_part(self._text + text)
         self._put(ready)
 
@@ -163,6 +159,11 @@ class Session:
 
     async def _send(self, kind: str, **fields: object) -> None:
         await self._socket.send_text(json.dumps({"type": kind, **fields}, ensure_ascii=False))
+
+
+def _too_much(what: str) -> Problem:
+    message = f"{what}; send text as it is spoken"
+    return Problem(429, message, "rate_limit_error", "rate_limit_exceeded", close_code=AGAIN)
 
 
 def websocket_router(engine: AsyncEngine) -> APIRouter:
