@@ -108,6 +108,25 @@ def test_stop_ends_the_request(server: Running, page: Page) -> None:
 
 
 @needs_chromium
+def test_tells_when_the_server_breaks_off_and_is_gone(server_settings: ServerSettings, page: Page) -> None:
+    with running(server_settings) as failing:
+        page.open(failing.url)
+        page.wait("document.querySelectorAll('#emotions button').length > 1")
+        page.run("document.querySelector('#text').value = 'One, two, three. '.repeat(1000)")
+        page.click("#speak")
+        page.wait("document.querySelector('#received').textContent !== '–'")
+        failing.close_engine()
+        page.wait("document.querySelector('#problem').textContent.startsWith('The server broke off')")
+        page.click("#speak")
+        page.wait("document.querySelector('#problem').textContent.startsWith('The server is shutting down')")
+    page.click("#speak")
+    page.wait("document.querySelector('#problem').textContent.startsWith('The server does not answer')")
+    page.wait("document.querySelector('#stats').textContent.includes('no answer')")
+    assert page.run(IDLE)
+    assert page.complaints == []
+
+
+@needs_chromium
 def test_phone_in_chinese(server: Running, page: Page) -> None:
     page.open(server.url, width=360, height=740)
     page.click("[data-language=zh]")

@@ -37,6 +37,8 @@ export class Player {
   /** Resolves when everything written has been heard. */
   async finish() {
     if (this.last) await this.last;
+    const underwayS = this.context.outputLatency || this.context.baseLatency || 0; // rendered, not yet sounding
+    await new Promise((resolve) => setTimeout(resolve, 1000 * underwayS));
   }
 
   close() {
