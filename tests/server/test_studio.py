@@ -94,16 +94,21 @@ def test_speaks_and_tells_of_errors(server: Running, page: Page) -> None:
 
 
 @needs_chromium
-def test_stop_ends_the_request(server: Running, page: Page) -> None:
+def test_stop_ends_the_request(server: Running, client: httpx.Client, page: Page) -> None:
+    def cancelled() -> int:
+        return sum(map(int, re.findall(r'ended_total{.*outcome="cancelled".*} (\d+)', client.get("/metrics").text)))
+
+    before = cancelled()
     page.open(server.url)
     page.wait("document.querySelectorAll('#emotions button').length > 1")
-    page.run("document.querySelector('#text').value = 'One, two, three. '.repeat(300)")
+    page.run("document.querySelector('#text').value = 'One, two, three. '.repeat(1000)")
     page.click("#speak")
     page.wait("document.querySelector('#received').textContent !== '–'")
     page.click("#stop")
     page.wait(IDLE)
     assert page.run("document.querySelector('#state').textContent") == "Stopped."
     page.wait("fetch('metrics').then((got) => got.text()).then((text) => /^emotirt_running 0/m.test(text))")
+    assert cancelled() == before + 1
     assert page.complaints == []
 
 
