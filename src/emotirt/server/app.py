@@ -17,6 +17,7 @@ from emotirt.server.errors import Problem, problem_from_error, problem_from_stat
 from emotirt.server.health import health_router
 from emotirt.server.metrics import Metrics, metrics_router
 from emotirt.server.openai import openai_router
+from emotirt.server.page import page_router
 from emotirt.server.settings import ServerSettings
 from emotirt.server.websocket import websocket_router
 
@@ -37,7 +38,8 @@ def create_app(engine: AsyncEngine, settings: ServerSettings, metrics: Metrics) 
         redoc_url=None,
     )
     metrics.watch(engine.stats)
-    for router in (openai_router(engine), health_router(engine), metrics_router(metrics), websocket_router(engine)):
+    api = (openai_router(engine), health_router(engine), metrics_router(metrics), websocket_router(engine))
+    for router in (*api, page_router()):
         app.include_router(router)
     for error, handler in _HANDLERS.items():
         app.add_exception_handler(error, handler)

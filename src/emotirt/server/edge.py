@@ -16,12 +16,13 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from emotirt.errors import Overloaded
 from emotirt.server.errors import POLICY, Problem, problem_from_error
+from emotirt.server.page import PAGE_PATHS
 from emotirt.server.settings import ServerSettings
 
 logger = logging.getLogger(__name__)
 
-OPEN_PATHS = ("/healthz", "/readyz")
-"""Answered without a key, for those who watch over the process."""
+OPEN_PATHS = frozenset(("/healthz", "/readyz", *PAGE_PATHS))
+"""Answered without a key: for those who watch over the process, and the page that asks for the key."""
 RETRY_KEY_S = 1.0
 DRAINED_BODIES = 16
 """A body too large is read and thrown away up to so many times the limit: who is still sending does not hear us."""
