@@ -104,9 +104,6 @@ def resolved_settings(settings: EngineSettings, backend: str, threads: int) -> E
     isolation = settings.isolation
     if isolation == AUTO:
         isolation = INLINE if is_cpu else WORKER
-    lanes = default_lanes(threads) if isolation == INLINE else 2
-    if settings.requests_at_once is not None:
-        lanes = min(lanes, settings.requests_at_once)  # a lane for nobody would keep its threads from the others
     worker = settings.worker
     if worker.call_timeout_s is None:
         worker = replace(worker, call_timeout_s=CPU_CALL_TIMEOUT_S if is_cpu else CALL_TIMEOUT_S)
@@ -114,7 +111,7 @@ def resolved_settings(settings: EngineSettings, backend: str, threads: int) -> E
         settings,
         worker=worker,
         isolation=isolation,
-        lanes=settings.lanes or lanes,
+        lanes=settings.lanes or (default_lanes(threads) if isolation == INLINE else 2),
         acoustic=settings.acoustic or (CPU_ACOUSTIC if is_cpu else GPU_ACOUSTIC),
         vocoder=settings.vocoder or (CPU_VOCODER if is_cpu else GPU_VOCODER),
     )
