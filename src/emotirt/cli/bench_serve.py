@@ -125,6 +125,8 @@ def _percentiles(spread: Distribution | None) -> str:
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
+    from emotirt.bench.load import LATE_MS, MOST_SHARE, UNDERRUN_MS
+
     names = (
         "rate",
         "clients",
@@ -139,7 +141,8 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
         "threads",
     )
     given = {name: getattr(args, name) for name in names}
-    return {**given, "own_server": not args.url}
+    held = {"late_ms": LATE_MS, "underrun_ms": UNDERRUN_MS, "most_share": MOST_SHARE}
+    return {**given, "own_server": not args.url, "held": held}
 
 
 def _bundle(args: argparse.Namespace) -> dict[str, str]:
