@@ -26,6 +26,7 @@ def test_environment_and_command_line() -> None:
     [
         ({"EMOTIRT_PORT": "http"}, ("port", "EMOTIRT_PORT", "'http'", "int")),
         ({"EMOTIRT_PORT": "70000"}, ("EMOTIRT_PORT", "'70000'", "65535")),
+        ({"EMOTIRT_REQUESTS_AT_ONCE": "0"}, ("EMOTIRT_REQUESTS_AT_ONCE", "'0'", "int")),
         ({"EMOTIRT_DRAIN_S": "nan"}, ("EMOTIRT_DRAIN_S", "'nan'", "float")),
         ({"EMOTIRT_ALLOW_PUBLIC": "perhaps"}, ("EMOTIRT_ALLOW_PUBLIC", "'perhaps'", "bool")),
         ({"EMOTIRT_ISOLATION": "gpu"}, ("EMOTIRT_ISOLATION", "'gpu'", "worker")),

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from emotirt.bench.results import BenchmarkResult, measured
-from emotirt.bench.sentences import paragraphs
+from emotirt.bench.sentences import mixed_texts
 from emotirt.bench.stats import Distribution, distribution
 from emotirt.engine import Engine, SpeechRequest
 from emotirt.errors import BackendError
@@ -115,14 +115,6 @@ def cpu_result(report: CpuReport, settings: CpuSettings, bundle: dict[str, str],
     if report.stream_levels:
         values["cpu.streams"] = measured(report.streams, "streams")
     return BenchmarkResult("cpu", values, {**asdict(settings), "threads": threads}, details, bundle)
-
-
-def mixed_texts(sentence_count: int, seed: int) -> Iterator[str]:
-    """Yield new texts without end, English and Chinese in turn."""
-    english, chinese = paragraphs("en", sentence_count, seed), paragraphs("zh", sentence_count, seed)
-    while True:
-        yield next(english)
-        yield next(chinese)
 
 
 def cold_start_s(index: int, bundle_path: Path | None) -> float:

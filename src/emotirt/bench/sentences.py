@@ -76,6 +76,14 @@ def paragraphs(language: str, sentence_count: int, seed: int = 0) -> Iterator[st
         yield glue.join(next(source) for _ in range(sentence_count))
 
 
+def mixed_texts(sentence_count: int, seed: int) -> Iterator[str]:
+    """Yield new texts without end, English and Chinese in turn."""
+    english, chinese = paragraphs("en", sentence_count, seed), paragraphs("zh", sentence_count, seed)
+    while True:
+        yield next(english)
+        yield next(chinese)
+
+
 def sixty_characters(kind: str, seed: int = 0, notation_every: int = 4) -> Iterator[str]:
     """Yield sentences of 55 to 65 characters without end.
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from emotirt.cli import bench_serve
 from emotirt.cli.arguments import add_engine_arguments, open_engine, positive_int
 
 if TYPE_CHECKING:
@@ -16,8 +17,8 @@ RESULTS = Path("benchmarks/results")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare ``emotirt bench cpu``, ``frontend``, ``spelling`` and ``summary``."""
-    kinds = parser.add_subparsers(dest="kind", required=True, metavar="cpu|frontend|spelling|summary")
+    """Declare ``emotirt bench cpu``, ``serve``, ``frontend``, ``spelling`` and ``summary``."""
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="cpu|serve|frontend|spelling|summary")
     cpu = kinds.add_parser("cpu", help="real-time factor, first audio, cold start, simultaneous streams")
     cpu.add_argument("--repeats", type=positive_int, default=40, help="timed requests of each kind (default: 40)")
     cpu.add_argument("--cold-starts", type=int, default=10, help="new processes to time, 0 for none (default: 10)")
@@ -30,7 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     frontend.add_argument("--seed", type=int, default=0, help="of the sentences (default: 0)")
     spelling = kinds.add_parser("spelling", help="English words that no dictionary lists, against held-out ones")
-    for part in (cpu, frontend, spelling):
+    serve = kinds.add_parser("serve", help="a running server under load: delays, underrun, how many listeners it holds")
+    bench_serve.add_arguments(serve)
+    for part in (cpu, serve, frontend, spelling):
         part.add_argument(
             "--results",
             type=Path,
@@ -45,7 +48,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run one benchmark."""
-    runs = {"cpu": _run_cpu, "frontend": _run_frontend, "spelling": _run_spelling, "summary": _run_summary}
+    runs = {
+        "cpu": _run_cpu,
+        "serve": bench_serve.run,
+        "frontend": _run_frontend,
+        "spelling": _run_spelling,
+        "summary": _run_summary,
+    }
     return runs[args.kind](args)
 
 

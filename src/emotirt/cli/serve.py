@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="to the first audio of a live request (default: 0.5)",
     )
+    add("--requests-at-once", metavar="N", help="more wait in order of arrival (default: no bound)")
     add("--drain", dest="drain_s", metavar="S", help="for running requests to end after SIGTERM (default: 30)")
     add("--log-level", help="debug, info, warning or error (default: info)")
     add("--allow-public", action="store_true", default=None, help="listen on a public address without any API key")

@@ -81,7 +81,15 @@ class AsyncEngine:
             VOCODER: VocoderBatches(runners, self._format.hop_samples, self._format.context_frames),
         }
         side_by_side = 1 if settings.isolation == WORKER else lanes
-        self._loop = Loop(stages, limits, settings.rules, lanes, side_by_side, on_batch=self._counters.batch_done)
+        self._loop = Loop(
+            stages,
+            limits,
+            settings.rules,
+            lanes,
+            side_by_side,
+            on_batch=self._counters.batch_done,
+            jobs_at_once=settings.requests_at_once,
+        )
         self._limit = self._loop.limit
         self._readers = ThreadPoolExecutor(settings.frontend_threads, thread_name_prefix="emotirt-frontend")
         self._names = itertools.count(1)

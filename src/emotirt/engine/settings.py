@@ -37,6 +37,8 @@ class EngineSettings:
         worker: of the worker process.
         warm_up: speak a little while opening, so that the first request finds everything loaded.
         frontend_threads: texts read at once.
+        requests_at_once: requests being spoken at once, more wait in order of arrival; None for no bound. With 1
+            nothing is shared, which is there to compare with.
     """
 
     isolation: str = AUTO
@@ -52,6 +54,7 @@ class EngineSettings:
     worker: WorkerSettings = field(default_factory=WorkerSettings)
     warm_up: bool = True
     frontend_threads: int = 2
+    requests_at_once: int | None = None
 
     def deadline_s(self, priority: Priority) -> float:
         """Return the deadline of a request that names none."""
@@ -93,6 +96,10 @@ def resolved_settings(settings: EngineSettings, backend: str, threads: int) -> E
         raise InvalidRequest(f"isolation {settings.isolation!r} is not accepted; give one of {', '.join(ISOLATIONS)}")
     if settings.lanes is not None and settings.lanes < 1:
         raise InvalidRequest(f"{settings.lanes} lanes are not possible; give at least 1, or None")
+    if settings.requests_at_once is not None and settings.requests_at_once < 1:
+        raise InvalidRequest(
+            f"{settings.requests_at_once} requests at once are not possible; give at least 1, or None for no bound"
+        )
     is_cpu = backend in CPU_BACKENDS
     isolation = settings.isolation
     if isolation == AUTO:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -53,6 +54,7 @@ class Loop:
         side_by_side: int = 1,
         clock: Clock = time.perf_counter,
         on_batch: Callable[[Computed], None] = lambda _: None,
+        jobs_at_once: int | None = None,
     ) -> None:
         """Start the lanes.
 
@@ -65,6 +67,7 @@ class Loop:
                 may let it wait for more members meanwhile.
             clock: for waiting times and deadlines.
             on_batch: told of every batch, in its lane; must not raise.
+            jobs_at_once: so many jobs are begun and not ended; more wait in order of arrival. None for no bound.
         """
         self._stages = dict(stages)
         self._clock = clock
@@ -73,6 +76,8 @@ class Loop:
         self._lists = WaitingLists({name: limits[name] for name in stages}, rules)
         self._changed = threading.Condition()
         self._jobs: dict[int, Job] = {}
+        self._jobs_at_once = jobs_at_once
+        self._not_begun: deque[Job] = deque()
         self._computing = 0
         self._is_closed = False
         self._is_stopped = False
@@ -102,7 +107,8 @@ class Loop:
             if self._is_closed:
                 raise EngineClosed("the engine is closed; open another one")
             self._jobs[id(job)] = job
-        self._add(job, job.begin(self._clock()))
+            self._not_begun.append(job)
+        self._begin_waiting()
 
     def resume(self, job: Job) -> None:
         """Let a job go on that was held back for its consumer."""
@@ -157,8 +163,24 @@ class Loop:
     def _forget(self, job: Job) -> None:
         with self._changed:
             self._jobs.pop(id(job), None)
+            if job in self._not_begun:
+                self._not_begun.remove(job)
             self._lists.discard(job)
             self._changed.notify_all()
+        self._begin_waiting()
+
+    def _begin_waiting(self) -> None:
+        """Let waiting jobs begin, in order of arrival, as long as there is room."""
+        while (job := self._next_to_begin()) is not None:
+            tasks = job.begin(self._clock())
+            self._add(job, tasks)
+
+    def _next_to_begin(self) -> Job | None:
+        with self._changed:
+            begun = len(self._jobs) - len(self._not_begun)
+            if not self._not_begun or (self._jobs_at_once is not None and begun >= self._jobs_at_once):
+                return None
+            return self._not_begun.popleft()
 
     def _drain(self) -> None:
         while (batch := self._next_batch()) is not None:

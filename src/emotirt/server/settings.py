@@ -30,6 +30,7 @@ class ServerSettings(BaseModel):
         isolation: ``worker`` puts the backend into a process of its own, ``inline`` does not, ``auto`` lets it decide.
         api_keys: accepted keys, separated by commas; empty for none.
         requests_per_key: requests that one key may have running at once, 0 for no limit.
+        requests_at_once: requests that are spoken at once, more wait in order of arrival; None for no bound.
         allow_public: listen on a public address without any key.
         live_deadline_s: to the first audio of a live request that names no deadline.
         drain_s: how long running requests may take to end once the server is told to stop.
@@ -48,6 +49,7 @@ class ServerSettings(BaseModel):
     isolation: Literal["auto", "worker", "inline"] = "auto"
     api_keys: str = Field("", repr=False)
     requests_per_key: int = Field(0, ge=0)
+    requests_at_once: int | None = Field(None, ge=1)
     allow_public: bool = False
     live_deadline_s: float = Field(0.5, gt=0)
     drain_s: float = Field(30.0, ge=0, le=3600)
@@ -63,7 +65,9 @@ class ServerSettings(BaseModel):
     @property
     def engine(self) -> EngineSettings:
         """How the engine schedules."""
-        return EngineSettings(isolation=self.isolation, live_deadline_s=self.live_deadline_s)
+        return EngineSettings(
+            isolation=self.isolation, live_deadline_s=self.live_deadline_s, requests_at_once=self.requests_at_once
+        )
 
     def check_bind(self) -> None:
         """Refuse to be reachable by everybody without a key.

@@ -251,6 +251,18 @@ def test_a_full_engine_says_when_to_come_again(tiny_bundle: Path) -> None:
     asyncio.run(run())
 
 
+def test_one_request_at_once_shares_no_batch(tiny_bundle: Path, oracle: Oracle) -> None:
+    async def check() -> list[list[Chunk]]:
+        settings = EngineSettings(requests_at_once=1, warm_up=False)
+        async with await AsyncEngine.open(tiny_bundle, threads=2, settings=settings, observers=[own]) as engine:
+            return await asyncio.gather(*(spoken(engine, request) for request in TEXTS))
+
+    own = Recorder()
+    for request, chunks in zip(TEXTS, asyncio.run(check()), strict=True):
+        assert_equals_oracle(chunks, oracle(request))
+    assert {record.items for record in own.batches if record.stage == "acoustic"} == {1}
+
+
 def test_giving_up_frees_everything(tiny_bundle: Path, oracle: Oracle) -> None:
     async def run() -> None:
         recorder = Recorder()
@@ -411,6 +423,7 @@ def test_what_cannot_be_opened_is_named(tiny_bundle: Path, tmp_path: Path) -> No
         (BundleNotFound, "nowhere", {"bundle_path": tmp_path / "nowhere"}),
         (BackendUnavailable, "'abacus'", {"bundle_path": tiny_bundle, "backend": "abacus"}),
         (InvalidRequest, "0 threads", {"bundle_path": tiny_bundle, "threads": 0}),
+        (InvalidRequest, "0 requests", {"bundle_path": tiny_bundle, "settings": EngineSettings(requests_at_once=0)}),
         (InvalidRequest, "0 lanes", {"bundle_path": tiny_bundle, "settings": EngineSettings(lanes=0)}),
         (InvalidRequest, "'cell'", {"bundle_path": tiny_bundle, "settings": EngineSettings(isolation="cell")}),
     ):

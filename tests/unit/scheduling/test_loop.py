@@ -219,3 +219,45 @@ def test_a_batch_waits_for_the_window_only_if_it_could_not_be_computed_anyway(si
     assert loop.wait_idle(WAIT_S)
     loop.close()
     assert sorted(number for batch in double.seen for number in batch) == [1, 2, 3, 4, 5]
+
+
+@pytest.mark.parametrize("bound", [1, 2])
+def test_only_so_many_jobs_are_begun_and_the_rest_follow_in_order(bound: int) -> None:
+    gate = threading.Event()
+    double = Arithmetic(2, gate)
+    stages = {DOUBLE: double, NEGATE: Arithmetic(-1)}
+    loop = Loop(stages, LIMITS, Rules(window_s=0.001), lanes=1, jobs_at_once=bound)
+    jobs = [submitted(loop, [index]) for index in range(6)]
+    assert double.entered.wait(WAIT_S)
+    assert len(double.seen[0]) + loop.waiting(DOUBLE) == bound
+    gave_up, _ = jobs[-1]
+    assert loop.cancel(gave_up)
+    late, _ = submitted(loop, [6], deadline_s=0.0)
+    time.sleep(0.001)
+    assert loop.expire(late)
+    gate.set()
+    for index, (job, script) in enumerate(jobs[:-1]):
+        assert script.done.wait(WAIT_S)
+        assert job.state is JobState.RESULT
+        assert script.results == [-2 * index]
+    assert loop.wait_idle(WAIT_S)
+    loop.close()
+    assert [number for batch in double.seen for number in batch] == list(range(5))
+    assert max(map(len, double.seen)) <= bound
+
+
+def test_closing_ends_jobs_that_were_not_begun() -> None:
+    gate = threading.Event()
+    double = Arithmetic(2, gate)
+    loop = Loop({DOUBLE: double, NEGATE: Arithmetic(-1)}, LIMITS, Rules(), jobs_at_once=1)
+    jobs = [submitted(loop, [index]) for index in range(400)]
+    assert double.entered.wait(WAIT_S)
+    closing = threading.Thread(target=loop.close)
+    closing.start()
+    for job, script in jobs:
+        assert script.done.wait(WAIT_S)
+        assert isinstance(job.error, EngineClosed)
+        assert script.ends == 1
+    gate.set()
+    closing.join(WAIT_S)
+    assert not closing.is_alive()

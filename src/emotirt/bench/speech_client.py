@@ -1,0 +1,131 @@
+"""One speech request over HTTP as a listener lives it; needs no HTTP library and works with any OpenAI-like server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from emotirt.bench.workload import Playback
+from emotirt.errors import InvalidRequest
+
+PCM_RATE_HZ = 24_000
+"""Of bare samples, where the server's headers do not say."""
+SAMPLE_BYTES = 2
+TIMEOUT_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerAddress:
+    """Where a server listens.
+
+    Attributes:
+        host: name or address.
+        port: of TCP.
+        path: before ``/v1``.
+    """
+
+    host: str
+    port: int
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one request; times by ``time.perf_counter``.
+
+    Attributes:
+        scheduled_s: when it should have been sent; delays count from here.
+        sent_s: when it was.
+        ended_s: when the last byte came, or it failed.
+        problem: empty when all audio came; else the HTTP status or what went wrong.
+        playback: of the audio that came.
+    """
+
+    scheduled_s: float
+    sent_s: float
+    ended_s: float
+    problem: str
+    playback: Playback
+
+    @property
+    def ttfa_s(self) -> float | None:
+        """From the scheduled time to the first audio, None if there was none."""
+        return None if self.playback.first_s is None else self.playback.first_s - self.scheduled_s
+
+
+def address_from_url(url: str) -> ServerAddress:
+    """Read an address.
+
+    Raises: InvalidRequest: not an http URL with a host.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port or 80
+    except ValueError as exc:
+        raise InvalidRequest(f"URL {url!r} cannot be read: {exc}; give one like http://127.0.0.1:8880") from exc
+    if parts.scheme != "http" or not parts.hostname:
+        raise InvalidRequest(f"URL {url!r} is not accepted; give one like http://127.0.0.1:8880")
+    return ServerAddress(parts.hostname, port, parts.path.rstrip("/").removesuffix("/v1"))
+
+
+async def speak(server: ServerAddress, text: str, scheduled_s: float, timeout_s: float = TIMEOUT_S) -> Outcome:
+    """Ask for a text as soon as its time has come, and hear it to the end; failures become part of the outcome."""
+    wait_s = scheduled_s - time.perf_counter()
+    if wait_s > 0.0:
+        await asyncio.sleep(wait_s)
+    sent_s = time.perf_counter()
+    playback = Playback()
+    try:
+        problem = await asyncio.wait_for(_exchange(server, text, playback), timeout_s)
+    except asyncio.TimeoutError:
+        problem = "timed out"
+    except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError, LookupError) as exc:
+        problem = "cut off" if playback.first_s is not None else f"no answer ({type(exc).__name__})"
+    return Outcome(scheduled_s, sent_s, time.perf_counter(), problem, playback)
+
+
+async def _exchange(server: ServerAddress, text: str, playback: Playback) -> str:
+    """Send the request, hear the answer; returns the problem, empty for none."""
+    reader, writer = await asyncio.open_connection(server.host, server.port)
+    try:
+        writer.write(_request(server, text))
+        status, headers = _head(await reader.readuntil(b"\r\n\r\n"))
+        if status != 200:
+            return str(status)
+        rate_hz = int(headers.get("x-emotirt-sample-rate", PCM_RATE_HZ))
+        async for piece in _body(reader, headers):
+            playback.hear(time.perf_counter(), len(piece) / (SAMPLE_BYTES * rate_hz))
+        return "" if playback.audio_s else "no audio"
+    finally:
+        writer.close()
+
+
+def _request(server: ServerAddress, text: str) -> bytes:
+    body = {"model": "tts-1", "voice": "alloy", "input": text, "response_format": "pcm"}
+    data = json.dumps(body).encode()
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    head = (
+        f"POST {server.path}/v1/audio/speech HTTP/1.1\r\nHost: {host}:{server.port}\r\nConnection: close\r\n"
+        f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
+    )
+    return head.encode() + data
+
+
+def _head(data: bytes) -> tuple[int, dict[str, str]]:
+    first, *lines = data.decode("latin-1").split("\r\n")
+    pairs = (line.split(":", 1) for line in lines if ":" in line)
+    return int(first.split()[1]), {name.strip().lower(): value.strip() for name, value in pairs}
+
+
+async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> AsyncIterator[bytes]:
+    """Give the pieces of a body as the server sent them."""
+    if headers.get("transfer-encoding", "").lower() != "chunked":
+        yield await reader.readexactly(int(headers["content-length"]))
+        return
+    while size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16):
+        yield (await reader.readexactly(size + 2))[:-2]
+    await reader.readuntil(b"\r\n")

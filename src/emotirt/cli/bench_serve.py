@@ -1,0 +1,182 @@
+"""Put load on a server from a process of its own: a running one, or one that is started for it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from emotirt.cli.arguments import add_engine_arguments, positive_int
+from emotirt.errors import InvalidRequest
+
+if TYPE_CHECKING:
+    from emotirt.bench.load import LoadReport, LoadSettings
+    from emotirt.bench.speech_client import ServerAddress
+    from emotirt.bench.stats import Distribution
+    from emotirt.bench.sweep import SweepReport
+
+ONE_AT_A_TIME = ("--requests-at-once", "1")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``emotirt bench serve``."""
+    add = parser.add_argument
+    add("--url", help="a running server, such as http://127.0.0.1:8880 (default: start one on a free port)")
+    load = parser.add_mutually_exclusive_group(required=True)
+    load.add_argument("--rate", type=_positive, metavar="R", help="open loop: R requests/s at Poisson times")
+    load.add_argument("--clients", type=positive_int, metavar="N", help="closed loop: N clients, one request each")
+    load.add_argument("--listeners", type=positive_int, metavar="N", help="N who hear sentence after sentence")
+    load.add_argument("--sweep", action="store_true", help="raise the number of listeners until it is not held")
+    add("--seconds", type=_positive, default=10.0, metavar="S", help="counted, of each load (default: 10)")
+    add("--warm-up", type=_not_negative, default=3.0, metavar="S", help="before, not counted (default: 3)")
+    add("--first", type=positive_int, default=8, metavar="N", help="a sweep begins with (default: 8)")
+    add("--most", type=positive_int, default=512, metavar="N", help="a sweep ends with (default: 512)")
+    add("--compare", action="store_true", help="the same on a server that speaks one request at a time")
+    add("--seed", type=int, default=0, help="of sentences and times (default: 0)")
+    add_engine_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the load and keep the result.
+
+    Raises: InvalidRequest: options that exclude each other, or no such URL. BackendError: no server, no measurement.
+    """
+    from emotirt.bench.results import BenchmarkResult, describe_hardware, write_result
+
+    if args.url and args.compare:
+        raise InvalidRequest("--compare starts servers of its own; leave out --url")
+    write = sys.stdout.write
+    write(f"{describe_hardware()}; {args.warm_up:g} s warm-up, {args.seconds:g} s counted\n")
+    load_before = _load_average()
+    details: dict[str, Any] = {"batching": _measured(args, ())}
+    if args.compare:
+        details["one_at_a_time"] = _measured(args, ONE_AT_A_TIME)
+    details["load_average_before_and_after"] = [load_before, _load_average()]
+    path = write_result(BenchmarkResult("serve", {}, _settings(args), details, _bundle(args)), args.results)
+    write(f"{path}\n")
+    return 0
+
+
+def _measured(args: argparse.Namespace, options: tuple[str, ...]) -> dict[str, Any]:
+    from emotirt.bench.child_server import child_server
+    from emotirt.bench.load import LoadSettings
+    from emotirt.bench.speech_client import address_from_url
+
+    settings = LoadSettings(args.seconds, args.warm_up, args.seed)
+    with nullcontext(args.url) if args.url else child_server((*_server_options(args), *options)) as url:
+        sys.stdout.write(f"{url} {' '.join(options)}\n")
+        server = address_from_url(url)
+        if args.sweep:
+            return _swept(server, settings, args).to_dict()
+        return _loaded(server, settings, args).to_dict()
+
+
+def _loaded(server: ServerAddress, settings: LoadSettings, args: argparse.Namespace) -> LoadReport:
+    from emotirt.bench.load import closed_loop, listeners, open_loop
+
+    if args.rate:
+        report = open_loop(server, args.rate, settings)
+    elif args.clients:
+        report = closed_loop(server, args.clients, settings)
+    else:
+        report = listeners(server, args.listeners, settings)
+    names = {"first audio": report.ttfa_ms, "between chunks": report.gap_ms, "end to end": report.end_to_end_ms}
+    for name, spread in {**names, "underrun": report.underrun_ms, "client lag": report.client_lag_ms}.items():
+        sys.stdout.write(f"{name:14} {_percentiles(spread)}\n")
+    sys.stdout.write(f"{_line(report)}\n")
+    return report
+
+
+def _swept(server: ServerAddress, settings: LoadSettings, args: argparse.Namespace) -> SweepReport:
+    from dataclasses import replace
+
+    from emotirt.bench.load import listeners
+    from emotirt.bench.sweep import SweepSettings, sweep
+
+    def measure(count: int) -> LoadReport:
+        report = listeners(server, count, replace(settings, seed=settings.seed + count))
+        verdict = "held" if report.is_held else "not held"
+        sys.stdout.write(f"{count:4} listeners {verdict:8} {_line(report)}\n")
+        sys.stdout.flush()
+        return report
+
+    found = sweep(measure, SweepSettings(args.first, args.most))
+    bound = "" if found.is_bounded else ", and no more were tried"
+    sys.stdout.write(f"{found.held} listeners held{bound}\n")
+    return found
+
+
+def _line(report: LoadReport) -> str:
+    first = "none" if report.ttfa_ms is None else f"{report.ttfa_ms.p50:.0f}/{report.ttfa_ms.p99:.0f} ms"
+    problems = ", ".join(f"{count} x {name}" for name, count in sorted(report.problems.items())) or "none"
+    return (
+        f"{report.requests} requests, first audio p50/p99 {first}, late or failed {100 * report.late_share:.1f} %, "
+        f"underrun {100 * report.underrun_share:.1f} %, {report.rtfx:.1f} x real time, failures: {problems}"
+    )
+
+
+def _percentiles(spread: Distribution | None) -> str:
+    if spread is None:
+        return "none"
+    return f"p50 {spread.p50:.1f}, p90 {spread.p90:.1f}, p95 {spread.p95:.1f}, p99 {spread.p99:.1f} ms ({spread.count})"
+
+
+def _settings(args: argparse.Namespace) -> dict[str, Any]:
+    from emotirt.bench.load import LATE_MS, MOST_SHARE, UNDERRUN_MS
+
+    names = (
+        "rate",
+        "clients",
+        "listeners",
+        "sweep",
+        "seconds",
+        "warm_up",
+        "first",
+        "most",
+        "compare",
+        "seed",
+        "threads",
+    )
+    given = {name: getattr(args, name) for name in names}
+    held = {"late_ms": LATE_MS, "underrun_ms": UNDERRUN_MS, "most_share": MOST_SHARE}
+    return {**given, "own_server": not args.url, "held": held}
+
+
+def _bundle(args: argparse.Namespace) -> dict[str, str]:
+    """Name the bundle of a server of our own; what a running one speaks with is not known."""
+    from emotirt.bundle.store import default_bundle_path, open_bundle
+
+    if args.url:
+        return {}
+    bundle = open_bundle(args.bundle or default_bundle_path())
+    return {"name": bundle.manifest.name, "sha256": bundle.digest}
+
+
+def _server_options(args: argparse.Namespace) -> tuple[str, ...]:
+    named = {"--bundle": args.bundle, "--backend": args.backend, "--threads": args.threads}
+    return tuple(str(part) for name, value in named.items() if value is not None for part in (name, value))
+
+
+def _load_average() -> list[float] | None:
+    read: Callable[[], tuple[float, float, float]] | None = getattr(os, "getloadavg", None)
+    return None if read is None else [round(value, 2) for value in read()]
+
+
+def _positive(text: str) -> float:
+    value = _not_negative(text)
+    if value == 0.0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not above 0")
+    return value
+
+
+def _not_negative(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = -1.0
+    if not 0.0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 0")
+    return value
