@@ -156,7 +156,8 @@ class Supervisor:
             try:
                 handle = self._started()
             except Exception as exc:  # no memory for arenas, no process: whatever it is, the next try may go better
-                handle = self._not_started(f"it could not be started: {type(exc).__name__}: {exc}")
+                handle = None
+                self._not_started(f"it could not be started: {type(exc).__name__}: {exc}")
             self._note(handle)
             if handle is not None:
                 started_s = time.monotonic()
@@ -216,7 +217,8 @@ class Supervisor:
         except BackendError as exc:
             handle.end(f"it does not speak as it should: {exc}")
         if handle.ended.is_set():
-            return self._not_started(handle.reason)
+            self._not_started(handle.reason)
+            return None
         self._starting = None
         return handle
 
