@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emotirt.training.recognizer_tokens import edit_distance, spoken_tokens
+from emotirt.text.distance import edit_distance
+from emotirt.training.recognizer_tokens import spoken_tokens
 
 RESAMPLINGS = 2000
 CONFIDENCE = 0.95

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from emotirt.text.distance import edit_distance
 from emotirt.text.g2p import SpellingModel
 from emotirt.text.lexicon import Lexicon
 
@@ -98,13 +99,3 @@ def error_pcts(pairs: Sequence[tuple[Symbols, Symbols]]) -> tuple[float, float]:
     errors = sum(edit_distance(guess, symbols) for guess, symbols in pairs)
     wrong = sum(guess != symbols for guess, symbols in pairs)
     return 100.0 * errors / phonemes, 100.0 * wrong / len(pairs)
-
-
-def edit_distance(one: Sequence[str], other: Sequence[str]) -> int:
-    """Levenshtein distance."""
-    row = list(range(len(other) + 1))
-    for i, left in enumerate(one, 1):
-        diagonal, row[0] = row[0], i
-        for j, right in enumerate(other, 1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (left != right))
-    return row[-1]

@@ -106,8 +106,9 @@ class AlignmentTrainer:
         torch.manual_seed(config.seed)
         self.data, self.config = data, config
         ids = flat_ids(data, table)
-        self.loud = loud_frames(data)
-        self.quiet = quiet_stretches(data)
+        level_db = levels_db(data)
+        self.loud = loud_frames(data, level_db)
+        self.quiet = quiet_stretches(data, level_db)
         phones, boundary = phone_classes(table)[ids], ids == table.ids_from_symbols([BOUNDARY])[0]
         self.coarse = Trellis(data, phones, boundary, 1)
         self.fine = Trellis(data, phones, boundary, 2)
@@ -200,9 +201,8 @@ def levels_db(data: DeviceData) -> NDArray[np.float32]:
     return (10.0 * torch.log10(power + 1e-10)).cpu().numpy()
 
 
-def loud_frames(data: DeviceData) -> Tensor:
-    """Return 1.0 on frames near their clip's peak level, flat float32 [frames]."""
-    level_db = levels_db(data)
+def loud_frames(data: DeviceData, level_db: NDArray[np.float32]) -> Tensor:
+    """Return 1.0 on frames near their clip's peak level, flat float32 [frames]; ``level_db`` from ``levels_db``."""
     loud = np.zeros_like(level_db)
     for start, count in zip(data.layout.frame_starts, data.layout.frame_counts, strict=True):
         level = level_db[start : start + count]
@@ -210,9 +210,8 @@ def loud_frames(data: DeviceData) -> Tensor:
     return torch.from_numpy(loud).to(data.device)
 
 
-def quiet_stretches(data: DeviceData) -> Tensor:
-    """Return 1.0 on frames of long quiet stretches, flat float32 [frames]."""
-    level_db = levels_db(data)
+def quiet_stretches(data: DeviceData, level_db: NDArray[np.float32]) -> Tensor:
+    """Return 1.0 on frames of long quiet stretches, flat float32 [frames]; ``level_db`` from ``levels_db``."""
     quiet = np.zeros(len(level_db), dtype=np.float32)
     for start, count in zip(data.layout.frame_starts, data.layout.frame_counts, strict=True):
         level = level_db[start : start + count]

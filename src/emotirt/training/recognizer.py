@@ -25,10 +25,11 @@ from torch.nn import functional
 from emotirt.audio.mel import DEFAULT_MEL
 from emotirt.errors import TrainingError
 from emotirt.models.checkpoint import half_state, load_weights, read_checkpoint
+from emotirt.text.distance import edit_distance
 from emotirt.training.corpus import Clip, Pack, load_pack
 from emotirt.training.recognizer_batches import HOP, RATE_HZ, Analyser, Sample, Source, hide_parts, labelled
 from emotirt.training.recognizer_network import Recognizer, RecognizerConfig
-from emotirt.training.recognizer_tokens import collapse, edit_distance, ids_from_symbols, language_bias
+from emotirt.training.recognizer_tokens import collapse, ids_from_symbols, language_bias
 
 AVERAGED, RAW, STATE = "recognizer.pt", "recognizer-raw.pt", "recognizer-state.json"
 TINY = RecognizerConfig(

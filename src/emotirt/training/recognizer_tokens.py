@@ -1,4 +1,4 @@
-"""What the phoneme recognizer writes: its tokens, their factors, and the distance between two token sequences.
+"""What the phoneme recognizer writes: its tokens and their factors.
 
 Tokens are the bundle's phonemes without stress digits, boundaries and punctuation: Mandarin initials, finals with
 their tone, erhua, and the 39 ARPAbet phonemes. Pure Python and numpy; shared by training and scoring.
@@ -79,18 +79,6 @@ def collapse(best: Sequence[int] | IntArray) -> tuple[int, ...]:
     keep = np.ones(len(merged), dtype=bool)
     keep[1:] = merged[1:] != merged[:-1]
     return tuple(int(index) for index in merged[keep & (merged != 0)])
-
-
-def edit_distance(reference: Sequence[object], hypothesis: Sequence[object]) -> int:
-    """Count substitutions, deletions and insertions (Levenshtein 1966)."""
-    row = list(range(len(hypothesis) + 1))
-    for i, wanted in enumerate(reference, 1):
-        diagonal, row[0] = row[0], i
-        for j, given in enumerate(hypothesis, 1):
-            cost = diagonal + (wanted != given)
-            diagonal = row[j]
-            row[j] = min(cost, row[j] + 1, row[j - 1] + 1)
-    return row[-1]
 
 
 def steps_needed(ids: Sequence[int] | IntArray) -> int:

@@ -7,7 +7,7 @@ import pytest
 from tests.unit.training.conftest import Spoken
 
 from emotirt.text.symbols import DEFAULT_TABLE
-from emotirt.training.align import AlignConfig, AlignmentTrainer, quiet_stretches, token_means
+from emotirt.training.align import AlignConfig, AlignmentTrainer, levels_db, quiet_stretches, token_means
 from emotirt.training.features import DeviceData
 
 HOP = 256
@@ -35,7 +35,7 @@ def test_phones_are_found_within_a_few_frames(
 
 
 def test_hum_at_the_edges_is_quiet_and_speech_is_not(spoken_data: DeviceData, recordings: list[Spoken]) -> None:
-    quiet = quiet_stretches(spoken_data).numpy()
+    quiet = quiet_stretches(spoken_data, levels_db(spoken_data)).numpy()
     layout = spoken_data.layout
     for first, count, one in zip(layout.frame_starts, layout.frame_counts, recordings, strict=True):
         frames = quiet[first : first + count]

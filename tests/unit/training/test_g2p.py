@@ -11,9 +11,10 @@ pytest.importorskip("torch", reason="training needs the extra 'train'")
 import numpy as np
 import torch
 
+from emotirt.text.distance import edit_distance
 from emotirt.text.g2p import SpellingModel
 from emotirt.text.lexicon import Lexicon, compile_lexicon, default_lexicon
-from emotirt.text.spelling_score import edit_distance, error_pcts, score, split_words, without_stress
+from emotirt.text.spelling_score import error_pcts, score, split_words, without_stress
 from emotirt.training.g2p import align, fit, weights_from_network
 
 WORDS = {

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from emotirt.text.distance import edit_distance
 from emotirt.training.recognizer_tokens import (
     TOKENS,
     collapse,
-    edit_distance,
     factor_matrix,
     ids_from_symbols,
     language_bias,
