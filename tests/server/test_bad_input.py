@@ -6,6 +6,7 @@ import http.client
 import json
 import logging
 import socket
+import time
 
 import httpx
 import pytest
@@ -125,6 +126,16 @@ def test_routes_and_methods(client: httpx.Client) -> None:
     problem(client.post("/v1/audio/voices"), 405)
 
 
+def _lines_logged(caplog: pytest.LogCaptureFixture, at_least: int) -> list[str]:
+    """The server's log once it holds that many lines, or after 10 s: a line follows its reply a moment later."""
+    deadline_s = time.monotonic() + 10
+    while True:
+        lines = [record.getMessage() for record in list(caplog.records) if not record.name.startswith("http")]
+        if len(lines) >= at_least or time.monotonic() > deadline_s:
+            return lines
+        time.sleep(0.01)
+
+
 def test_text_stays_out_of_the_log(client: httpx.Client, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         client.post(PATH, json={"input": f"The {SECRET}."})
@@ -132,7 +143,7 @@ def test_text_stays_out_of_the_log(client: httpx.Client, caplog: pytest.LogCaptu
         client.post(PATH, json={"input": SECRET, "voice": SECRET, SECRET: 1})
         client.post(PATH, content=f'{{"input": "{SECRET}'.encode(), headers=JSON)
         client.get(f"/{SECRET}")
-    logged = [record.getMessage() for record in caplog.records if not record.name.startswith("http")]
+        logged = _lines_logged(caplog, at_least=5)
     assert len(logged) >= 5
     assert not [message for message in logged if SECRET in message]
 

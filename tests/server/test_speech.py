@@ -150,7 +150,9 @@ def test_health_and_metrics(client: httpx.Client) -> None:
     ready = client.get("/readyz").json()
     assert (ready["status"], ready["backend"], ready["bundle"]) == ("ready", "onnxruntime", "tiny")
     pcm(client)
-    text = client.get("/metrics").text
+    counted, deadline_s = 'emotirt_http_responses_total{path="/v1/audio/speech",status="200"}', time.monotonic() + 10
+    while counted not in (text := client.get("/metrics").text) and time.monotonic() < deadline_s:
+        time.sleep(0.01)  # a reply is counted a moment after its last byte
     values = {line.split(" ")[0]: line.split(" ")[1] for line in text.splitlines() if not line.startswith("#")}
     assert float(values["emotirt_first_audio_seconds_count"]) >= 1
     assert float(values['emotirt_requests_ended_total{error="",outcome="result",priority="live"}']) >= 1
