@@ -15,6 +15,7 @@ from emotirt.errors import InvalidRequest
 from emotirt.server.app import create_app
 from emotirt.server.metrics import Metrics
 from emotirt.server.settings import ServerSettings
+from emotirt.server.wire import http_protocol, websocket_protocol
 
 logger = logging.getLogger("emotirt.server")
 
@@ -54,7 +55,8 @@ def uvicorn_config(engine: AsyncEngine, settings: ServerSettings, metrics: Metri
         access_log=False,
         lifespan="off",
         server_header=False,
-        ws="websockets-sansio",
+        http=http_protocol(settings.send_timeout_s, settings.body_timeout_s),
+        ws=websocket_protocol(settings.send_timeout_s),
         ws_max_size=settings.max_body_bytes,
         timeout_graceful_shutdown=max(1, round(settings.drain_s)),
     )

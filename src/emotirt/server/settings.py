@@ -35,7 +35,8 @@ class ServerSettings(BaseModel):
         live_deadline_s: to the first audio of a live request that names no deadline.
         drain_s: how long running requests may take to end once the server is told to stop.
         max_body_bytes: largest request body.
-        body_timeout_s: how long a client may take to send its body.
+        body_timeout_s: how long a client may take to send its body, and before it the head of a request.
+        send_timeout_s: how long a client may take nothing of what is sent to it.
         log_level: of the server's own log.
     """
 
@@ -55,6 +56,7 @@ class ServerSettings(BaseModel):
     drain_s: float = Field(30.0, ge=0, le=3600)
     max_body_bytes: int = Field(512 * KILOBYTE, ge=KILOBYTE)
     body_timeout_s: float = Field(30.0, gt=0)
+    send_timeout_s: float = Field(30.0, gt=0)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
     @property
