@@ -46,17 +46,6 @@ DRAIN_REPLIES = 8
 SERVER_OPTIONS = (
     "--isolation", "worker", "--live-deadline", "60", "--body-timeout", "1", "--log-level", "info", "--drain", "30",
 )  # fmt: skip
-    "--isolation",
-    "worker",
-    "--live-deadline",
-    "60",
-    "--body-timeout",
-    "1",
-    "--log-level",
-    "info",
-    "--drain",
-    "30",
-)
 
 Say = Callable[[str], None]
 
