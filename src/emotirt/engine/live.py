@@ -37,10 +37,12 @@ from emotirt.engine.talk import Format, Pace, Talk
 from emotirt.errors import EngineClosed
 from emotirt.runtime.open import AUTO
 from emotirt.scheduling.admission import Admission, Ticket
+from emotirt.scheduling.capacity import CapacityRules
 from emotirt.scheduling.job import Job
 from emotirt.scheduling.loop import Loop, Stage
 from emotirt.scheduling.policy import StageLimits
 from emotirt.synthesis.speech import SpeechPlan
+from emotirt.synthesis.vocoder import BLOCK_FRAMES, FIRST_BLOCK_FRAMES
 from emotirt.types import Audio, Priority
 from emotirt.voices.prompts import PromptVectors
 
@@ -66,14 +68,14 @@ class AsyncEngine:
         lanes = settings.lanes or 1
         lane_threads = threads if settings.isolation == WORKER else max(1, threads // lanes)
         self._limit: Callable[[Mapping[str, StageLimits]], None] = lambda _: None
-        self._admission = Admission(settings.admission, lanes)
+        manifest = bundle.manifest
+        self._format = Format(manifest.sample_rate_hz, manifest.hop_samples, manifest.vocoder_context_frames)
+        self._admission = Admission(settings.admission, lanes, _capacity_rules(settings, self._format))
         self._limits = limits = batch_limits(settings)
         self._counters = Counters(observers, self._admission, limits)
         self._backend: Backend = opened_backend(
             bundle, backend, lane_threads, Planner(bundle), settings, self._backend_changed
         )
-        manifest = bundle.manifest
-        self._format = Format(manifest.sample_rate_hz, manifest.hop_samples, manifest.vocoder_context_frames)
         runners = self._backend.runners
         encoder = runners.get(PROMPT_ENCODER)
         self._planner = Planner(bundle, None if encoder is None else PromptVectors(bundle, encoder))
@@ -162,7 +164,7 @@ class AsyncEngine:
         started_s = time.perf_counter()
         self._check_open()
         check_options(options)
-        ticket = self._counters.entered(options.priority)
+        ticket = self._counters.entered(options.priority, options.goes_on)
         try:
             plan = await asyncio.get_running_loop().run_in_executor(
                 self._readers, self._planner.plan_or_cut, request, options.strict
@@ -256,3 +258,10 @@ class AsyncEngine:
         self._readers.shutdown(wait=True)
         self._backend.close()
         logger.info("engine closed")
+
+
+def _capacity_rules(settings: EngineSettings, format_: Format) -> CapacityRules:
+    hop_s = format_.hop_samples / format_.sample_rate_hz
+    return CapacityRules(
+        first_s=FIRST_BLOCK_FRAMES * hop_s, chunk_s=BLOCK_FRAMES * hop_s, bulk_part=1.0 / settings.rules.share
+    )

@@ -66,12 +66,14 @@ class SpeechOptions:
             for bulk ones), ``math.inf`` for none.
         request_id: for logs and observers; None to have one made.
         strict: refuse a text past the hard limit, which is otherwise cut with a warning.
+        goes_on: its listener hears audio before it already, and so is not turned away for want of computing.
     """
 
     priority: Priority = Priority.LIVE
     deadline_s: float | None = None
     request_id: str | None = None
     strict: bool = False
+    goes_on: bool = False
 
 
 def check_options(options: SpeechOptions) -> None:
