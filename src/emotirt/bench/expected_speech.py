@@ -36,6 +36,18 @@ class Known:
     style: Mapping[str, Any]
     samples: NDArray[np.int16]
 
+    def difference(self, audio: bytes) -> str:
+        """Say for people how audio differs."""
+        found = np.frombuffer(audio[: len(audio) // 2 * 2], dtype="<i2").astype(np.int32)
+        common = min(len(found), len(self.samples))
+        steps = np.abs(found[:common] - self.samples[:common])
+        apart = np.flatnonzero(steps > STEPS)
+        style = {name: value for name, value in self.style.items() if name in ("voice", "emotion")}
+        return (
+            f"{self.text!r} {style}: {len(found)} samples for {len(self.samples)}, {len(apart)} of them apart, by "
+            f"{steps.max(initial=0)} at most" + (f", from {apart[0]} to {apart[-1]}" if len(apart) else "")
+        )
+
     def verdict(self, audio: bytes) -> str:
         """Compare what came: ``spoken``, ``lost`` (too short), ``doubled`` (too long), ``corrupt``."""
         if len(audio) % 2:
