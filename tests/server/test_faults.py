@@ -46,6 +46,7 @@ def test_a_short_fault_campaign(tiny_bundle: Path, tmp_path: Path, capsys) -> No
     assert values == {"faults.requests": 850, "faults.lost": 0, "faults.doubled": 0, "faults.corrupt": 0}, details
     (found,) = details["rounds"]
     assert details["failed"] == 0, found["examples"]
+    assert "rounded" not in found["judgements"], found["examples"]
     assert found["of_those_ended"] == found["replies_under_way_at_sigterm"]
     assert found["exit_code"] == 143
     assert found["judgements"]["spoken"] > 200
@@ -76,7 +77,9 @@ def heard(samples: Any, status: int = 200, problem: str = "", **headers: str) ->
 def test_judgements() -> None:
     assert heard(SAMPLES) == "spoken"
     assert heard(SAMPLES + STEPS, 101) == "spoken"
-    assert heard(SAMPLES + STEPS + 1) == "corrupt"
+    assert heard(SAMPLES + (np.arange(100) == 50) * (STEPS + 1)) == "rounded"
+    assert heard(SAMPLES + (np.arange(100) == 50) * 1000) == "corrupt"
+    assert heard(SAMPLES[::-1]) == "corrupt"
     assert heard(SAMPLES[:-1]) == "lost"
     assert heard([]) == "lost"
     assert heard([*SAMPLES, *SAMPLES]) == "doubled"

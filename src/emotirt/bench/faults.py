@@ -29,7 +29,7 @@ from emotirt.bench.expected_speech import Known
 from emotirt.bench.http_stream import ServerAddress, get
 from emotirt.bench.processes import Footprint, footprint, worker_of
 from emotirt.bench.speech_client import address_from_url
-from emotirt.bench.traffic import CORRUPT, DOUBLED, LOST, SPOKEN, Tally, Traffic, judged
+from emotirt.bench.traffic import CORRUPT, DOUBLED, LOST, ROUNDED, SPOKEN, Tally, Traffic, judged
 from emotirt.errors import BackendError
 
 KILL, STOP = "kill", "stop"
@@ -271,7 +271,7 @@ class _Campaign:
         self._child.process.send_signal(signal.SIGTERM)
         answers = await asyncio.gather(*replies)
         self._round.exit_code = await asyncio.to_thread(self._child.process.wait, READY_S)
-        return sum(judged(answer, self._long) == SPOKEN for answer in answers)
+        return sum(judged(answer, self._long) in (SPOKEN, ROUNDED) for answer in answers)
 
 
 async def _counters(server: ServerAddress) -> dict[str, float]:

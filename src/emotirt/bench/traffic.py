@@ -28,9 +28,11 @@ MIX: Mapping[str, float] = {
     IMPATIENT: 0.03, MISTAKEN: 0.03,
 }  # fmt: skip
 
-SPOKEN, REFUSED, LATE, LEFT_ALONE, TOLD, FAILED = "spoken", "refused", "late", "left", "told", "failed"
+SPOKEN, ROUNDED, REFUSED, LATE, LEFT_ALONE, TOLD, FAILED = (
+    "spoken", "rounded", "refused", "late", "left", "told", "failed",
+)  # fmt: skip
 LOST, DOUBLED, CORRUPT = "lost", "doubled", "corrupt"
-"""Judgements: spoken as expected; 429 with Retry-After; 504; the client left; a mistake was told (4xx); the server
+"""Judgements: spoken as expected; as expected but for rounding that the vocoder made much of; 429 with Retry-After; 504; the client left; a mistake was told (4xx); the server
 failed and said so (5xx); and what must never be: cut off or short, audio twice, other audio."""
 
 
@@ -61,7 +63,7 @@ class Tally:
         self.counts[judgement] += 1
         if name := answer.headers.get("x-request-id"):
             self.ids[name] += 1
-        if judgement in (LOST, DOUBLED, CORRUPT, FAILED) and len(self.examples) < MOST_EXAMPLES:
+        if judgement in (LOST, DOUBLED, CORRUPT, FAILED, ROUNDED) and len(self.examples) < MOST_EXAMPLES:
             told = f"{judgement}: {kind}, status {answer.status}, {answer.problem or 'ended'}"
             self.examples.append(f"{told}; {item.difference(answer.audio)}")
 
