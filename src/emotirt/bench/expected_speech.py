@@ -17,8 +17,8 @@ TOLERANCE = 1e-4
 """Of full scale, to which scheduled speech equals the oracle's; a 16-bit sample may round to the next on top."""
 STEPS = int(TOLERANCE * FULL_SCALE) + 1
 ROUNDED_DB = 50.0
-"""Signal to difference above which more than that is still rounding: the spectral vocoder makes a thousand times as much
-of what a mel differs by when it was computed beside others (1e-6), at single instants. Wrong audio is near 0 dB."""
+"""Signal to difference above which more than that is still rounding: the spectral vocoder makes a thousand times as
+much of what a mel differs by when it was computed beside others (1e-6), at instants. Wrong audio is near 0 dB."""
 TEXTS = (
     "Hi.", "No.", "Yes!", "Go on.", "Who?", "Stop it.", "One, two.", "It is late.", "See you.", "Fine, thanks.",
     "好。", "不行！", "你好。", "谁？", "再见。", "三点了。", "天黑了。", "走吧。", "OK，好的。", "给我 Wi-Fi。",

@@ -45,7 +45,9 @@ MOST_GROWTH_MIB = 24.0
 DRAIN_REPLIES = 8
 SERVER_OPTIONS = (
     "--isolation", "worker", "--live-deadline", "60", "--body-timeout", "1", "--log-level", "info", "--drain", "30",
+    "--feeds-listeners", "false",
 )  # fmt: skip
+"""Clients who ask for as much as there is, and faults that slow everything, would mostly be turned away."""
 
 Say = Callable[[str], None]
 

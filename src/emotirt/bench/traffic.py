@@ -32,8 +32,9 @@ SPOKEN, ROUNDED, REFUSED, LATE, LEFT_ALONE, TOLD, FAILED = (
     "spoken", "rounded", "refused", "late", "left", "told", "failed",
 )  # fmt: skip
 LOST, DOUBLED, CORRUPT = "lost", "doubled", "corrupt"
-"""Judgements: spoken as expected; as expected but for rounding that the vocoder made much of; 429 with Retry-After; 504; the client left; a mistake was told (4xx); the server
-failed and said so (5xx); and what must never be: cut off or short, audio twice, other audio."""
+"""Judgements: spoken as expected; so but for rounding that the vocoder made much of; 429 with Retry-After; 504; the
+client left; a mistake was told (4xx); the server failed and said so (5xx); and what must never be: cut off or short,
+audio twice, other audio."""
 
 
 @dataclass(slots=True)

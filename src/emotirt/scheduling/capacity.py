@@ -79,8 +79,9 @@ class _Average:
         return self.over / self._under if self._under > 0.0 else 0.0
 
     def add(self, over: float, under: float) -> None:
-        keep = max(0.0, 1.0 - over / MEMORY_S) if self.over + over > MEMORY_S else 1.0
-        self.over, self._under = self.over * keep + over, self._under * keep + under
+        total = self.over + over
+        keep = min(1.0, MEMORY_S / total) if total > 0.0 else 1.0
+        self.over, self._under = total * keep, (self._under + under) * keep
 
 
 class Capacity:
