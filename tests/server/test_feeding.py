@@ -60,7 +60,7 @@ def test_who_hears_already_is_not_turned_away_in_the_middle(server: Running, mon
     assert server.engine is not None
     admission, seen = server.engine._admission, list[bool]()
     enter = admission.enter
-    monkeypatch.setattr(admission, "enter", lambda priority, goes_on: seen.append(goes_on) or enter(priority, goes_on))
+    monkeypatch.setattr(admission, "enter", lambda priority, late: seen.append(late) or enter(priority, late))
     with connect(f"ws://{server.address}/v1/audio/stream", proxy=None, max_size=None) as socket:
         for message in ({"type": "start"}, {"type": "text", "text": "One. Two. "}, {"type": "end"}):
             socket.send(json.dumps(message))

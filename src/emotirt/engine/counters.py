@@ -57,10 +57,10 @@ class Counters:
         self._lock = threading.Lock()
         self._counts = _Counts()
 
-    def entered(self, priority: Priority, goes_on: bool) -> Ticket:
+    def entered(self, priority: Priority, is_patient: bool) -> Ticket:
         """Take on a request of unknown cost; raises Overloaded, and counts that."""
         with self._counting_refusal():
-            return self._admission.enter(priority, goes_on)
+            return self._admission.enter(priority, is_patient)
 
     def charged(self, ticket: Ticket, tokens: int) -> None:
         """Charge a request's cost; raises Overloaded, and counts that."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -164,7 +165,7 @@ class AsyncEngine:
         started_s = time.perf_counter()
         self._check_open()
         check_options(options)
-        ticket = self._counters.entered(options.priority, options.goes_on)
+        ticket = self._counters.entered(options.priority, self._deadline_s(options) == math.inf)
         try:
             plan = await asyncio.get_running_loop().run_in_executor(
                 self._readers, self._planner.plan_or_cut, request, options.strict
@@ -222,7 +223,7 @@ class AsyncEngine:
         pace = Pace(options.priority, settings.bulk_lookahead if is_bulk else 1, settings.ahead_s)
         mailbox = Mailbox()
         talk = Talk(plan, self._format, pace, mailbox, ticket, self._counters.request_ended, time.perf_counter)
-        deadline_s = settings.deadline_s(options.priority) if options.deadline_s is None else options.deadline_s
+        deadline_s = self._deadline_s(options)
         name = options.request_id or f"speech-{next(self._names)}"
         job = Job(name, talk, started_s, started_s + deadline_s)
         self._counters.accepted(plan)
@@ -234,6 +235,9 @@ class AsyncEngine:
             raise
         mailbox.expect_first_by(job.deadline_s - time.perf_counter(), lambda: self._loop.expire(job))
         return AsyncSpeechStream(name, job, talk, mailbox, self._loop)
+
+    def _deadline_s(self, options: SpeechOptions) -> float:
+        return self.settings.deadline_s(options.priority) if options.deadline_s is None else options.deadline_s
 
     def _backend_changed(self, event: str, detail: str) -> None:
         self._counters.backend_changed(event, detail)

@@ -150,12 +150,12 @@ class Admission:
         effort = self._capacity.effort_per_audio_s
         return 1.0 / effort if effort > 0.0 else 0.0
 
-    def enter(self, priority: Priority, goes_on: bool = False) -> Ticket:
+    def enter(self, priority: Priority, is_patient: bool = False) -> Ticket:
         """Take on a request whose cost is not known yet.
 
         Args:
             priority: of it.
-            goes_on: whether its listener hears audio before it already, and so is not to be turned away.
+            is_patient: whether it has no deadline, and is not turned away because it could not be fed.
 
         Raises: Overloaded: too many are there, or one more could not be fed.
         """
@@ -167,7 +167,9 @@ class Admission:
                     f"{found} requests are being served, the limit is {bound:g}; try again later",
                     self._retry_after_s(mean_tokens),
                 )
-            ticket = Ticket(self, priority, priority is Priority.LIVE and self._limits.feeds_listeners and not goes_on)
+            ticket = Ticket(
+                self, priority, priority is Priority.LIVE and self._limits.feeds_listeners and not is_patient
+            )
             ticket.listener.tokens = self._capacity.usual_tokens
             self._check_fed(ticket)
             self._requests[priority] += 1

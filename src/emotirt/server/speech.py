@@ -75,7 +75,7 @@ def request_from_style(text: str, style: Style, engine: AsyncEngine) -> SpeechRe
 def options_from_style(style: Style, request_id: str, strict: bool = False, is_later: bool = False) -> SpeechOptions:
     """Turn a style's urgency into options; ``is_later`` says that audio before it is still being heard."""
     deadline_s = None if style.deadline_ms is None else style.deadline_ms / 1000
-    return SpeechOptions(Priority(style.priority), math.inf if is_later else deadline_s, request_id, strict, is_later)
+    return SpeechOptions(Priority(style.priority), math.inf if is_later else deadline_s, request_id, strict)
 
 
 def target_from_style(style: Style, format_name: str, engine: AsyncEngine) -> AudioTarget:

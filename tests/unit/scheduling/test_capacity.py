@@ -36,8 +36,8 @@ def measured(now_s: list[float], feeds: bool = True) -> Admission:
     return admission
 
 
-def taken(admission: Admission, priority: Priority = Priority.LIVE, goes_on: bool = False) -> Ticket:
-    ticket = admission.enter(priority, goes_on)
+def taken(admission: Admission, priority: Priority = Priority.LIVE, is_patient: bool = False) -> Ticket:
+    ticket = admission.enter(priority, is_patient)
     ticket.charge(TOKENS)
     return ticket
 
@@ -67,7 +67,7 @@ def test_who_is_well_ahead_or_at_the_end_needs_nothing_now() -> None:
     admission = measured(now_s)
     alone = most_taken(measured([0.0]))
     for _ in range(30):
-        ticket = admission.enter(Priority.LIVE, goes_on=True)
+        ticket = admission.enter(Priority.LIVE, is_patient=True)
         ticket.charge(TOKENS)
         ticket.planned(TOKENS, AUDIO_S)
         ticket.gave(0.0, AUDIO_S - 0.01)
@@ -78,7 +78,7 @@ def test_time_that_passes_uses_up_a_lead() -> None:
     now_s = [0.0]
     admission = measured(now_s)
     for _ in range(12):
-        ticket = admission.enter(Priority.LIVE, goes_on=True)
+        ticket = admission.enter(Priority.LIVE, is_patient=True)
         ticket.charge(10 * TOKENS)
         ticket.planned(10 * TOKENS, 10 * AUDIO_S)
         ticket.gave(0.0, 3.0)
@@ -96,7 +96,7 @@ def test_the_first_is_always_taken_on_and_who_hears_already_is_not_turned_away()
     taken(admission)
     with pytest.raises(Overloaded):
         taken(admission)
-    taken(admission, goes_on=True)
+    taken(admission, is_patient=True)
 
 
 def test_bulk_requests_are_no_listeners_but_take_their_part() -> None:
