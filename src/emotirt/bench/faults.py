@@ -128,7 +128,7 @@ class Round:
         """Whether nothing was kept: memory, files, threads; and the process ended as it should."""
         assert self.before is not None
         assert self.after is not None
-        is_kept = self.after.open_files > self.before.open_files or self.after.threads > self.before.threads
+        is_kept = self.after.keeps_more_than(self.before)
         return self.growth_mib <= MOST_GROWTH_MIB and not is_kept and self.exit_code == 128 + signal.SIGTERM
 
     def to_dict(self) -> dict[str, Any]:

@@ -90,8 +90,8 @@ class Watched:
         """Whether memory does not surely grow, and no file and no thread is left."""
         assert self.before is not None
         assert self.after is not None
-        is_kept = self.after.open_files > self.before.open_files or self.after.threads > self.before.threads
-        return (self.memory.low <= 0.0 or self.memory.per_hour <= FLAT_MIB_PER_HOUR) and not is_kept
+        is_flat = self.memory.low <= 0.0 or self.memory.per_hour <= FLAT_MIB_PER_HOUR
+        return is_flat and not self.after.keeps_more_than(self.before)
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON types, with a sample a minute."""

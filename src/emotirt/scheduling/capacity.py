@@ -34,7 +34,7 @@ class CapacityRules:
         bulk_part: of the capacity, which bulk requests get when there are any.
     """
 
-    headroom: float = 0.85
+    headroom: float = 0.75
     first_s: float = 0.4
     chunk_s: float = 1.5
     bulk_part: float = 0.25

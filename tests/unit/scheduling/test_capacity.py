@@ -204,7 +204,7 @@ def test_far_past_its_capacity_those_taken_on_are_fed_and_no_time_is_wasted(over
     if feeds:
         assert server.refused > 0
         assert (starved, late) == (0.0, 0.0)
-        assert server.busy_s / now_s[0] > 0.8
+        assert server.busy_s / now_s[0] > 0.7
     else:
         assert max(starved, late) > 0.5  # so that the simulation is one of a server that needs it
 
