@@ -17,6 +17,7 @@ import uvicorn
 from emotirt.engine.live import AsyncEngine
 from emotirt.engine.observe import EngineStats
 from emotirt.engine.settings import EngineSettings
+from emotirt.scheduling.admission import AdmissionLimits
 from emotirt.server.metrics import Metrics
 from emotirt.server.run import bound_socket, uvicorn_config
 from emotirt.server.settings import ServerSettings
@@ -69,7 +70,9 @@ class Running:
 @contextmanager
 def running(settings: ServerSettings, engine_settings: EngineSettings | None = None) -> Iterator[Running]:
     with bound_socket(settings) as listener:
-        chosen = engine_settings or EngineSettings(live_deadline_s=60.0, warm_up=False)
+        chosen = engine_settings or EngineSettings(
+            live_deadline_s=60.0, warm_up=False, admission=AdmissionLimits(feeds_listeners=False)
+        )
         server = Running(settings, chosen, listener)
         thread = threading.Thread(target=server.run)
         thread.start()

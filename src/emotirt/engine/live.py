@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +16,11 @@ import numpy as np
 
 from emotirt.bundle.contract import PROMPT_ENCODER
 from emotirt.bundle.manifest import EmotionEntry, VoiceEntry
-from emotirt.bundle.store import Bundle, default_bundle_path, open_bundle
+from emotirt.bundle.store import Bundle
 from emotirt.engine.backend import Backend, opened_backend
 from emotirt.engine.counters import Counters
 from emotirt.engine.observe import EngineStats, Health, HealthState, Observer
+from emotirt.engine.opening import opened_parts
 from emotirt.engine.planner import Planner
 from emotirt.engine.request import SpeechOptions, SpeechRequest, SpeechResult, check_options
 from emotirt.engine.settings import (
@@ -33,13 +35,15 @@ from emotirt.engine.settings import (
 from emotirt.engine.stages import AcousticBatches, VocoderBatches
 from emotirt.engine.stream import AsyncSpeechStream, Mailbox
 from emotirt.engine.talk import Format, Pace, Talk
-from emotirt.errors import EngineClosed, InvalidRequest
-from emotirt.runtime.open import AUTO, default_threads, resolve_backend
+from emotirt.errors import EngineClosed
+from emotirt.runtime.open import AUTO
 from emotirt.scheduling.admission import Admission, Ticket
+from emotirt.scheduling.capacity import CapacityRules
 from emotirt.scheduling.job import Job
 from emotirt.scheduling.loop import Loop, Stage
 from emotirt.scheduling.policy import StageLimits
 from emotirt.synthesis.speech import SpeechPlan
+from emotirt.synthesis.vocoder import BLOCK_FRAMES, FIRST_BLOCK_FRAMES
 from emotirt.types import Audio, Priority
 from emotirt.voices.prompts import PromptVectors
 
@@ -65,14 +69,14 @@ class AsyncEngine:
         lanes = settings.lanes or 1
         lane_threads = threads if settings.isolation == WORKER else max(1, threads // lanes)
         self._limit: Callable[[Mapping[str, StageLimits]], None] = lambda _: None
-        self._admission = Admission(settings.admission, lanes)
+        manifest = bundle.manifest
+        self._format = Format(manifest.sample_rate_hz, manifest.hop_samples, manifest.vocoder_context_frames)
+        self._admission = Admission(settings.admission, lanes, _capacity_rules(settings, self._format))
         self._limits = limits = batch_limits(settings)
         self._counters = Counters(observers, self._admission, limits)
         self._backend: Backend = opened_backend(
             bundle, backend, lane_threads, Planner(bundle), settings, self._backend_changed
         )
-        manifest = bundle.manifest
-        self._format = Format(manifest.sample_rate_hz, manifest.hop_samples, manifest.vocoder_context_frames)
         runners = self._backend.runners
         encoder = runners.get(PROMPT_ENCODER)
         self._planner = Planner(bundle, None if encoder is None else PromptVectors(bundle, encoder))
@@ -122,13 +126,9 @@ class AsyncEngine:
             BackendError: the backend is unknown, missing or failing.
             InvalidRequest: a setting is not accepted.
         """
-        if threads is not None and threads < 1:
-            raise InvalidRequest(f"{threads} threads are not possible; give at least 1, or None for one a core")
 
         def opened() -> AsyncEngine:
-            chosen = resolve_backend(backend)
-            bundle = open_bundle(default_bundle_path() if bundle_path is None else bundle_path)
-            return cls(bundle, chosen, threads or default_threads(), settings, observers)
+            return cls(*opened_parts(bundle_path, backend, threads), settings, observers)
 
         engine = await asyncio.to_thread(opened)
         if settings.warm_up:
@@ -165,7 +165,7 @@ class AsyncEngine:
         started_s = time.perf_counter()
         self._check_open()
         check_options(options)
-        ticket = self._counters.entered(options.priority)
+        ticket = self._counters.entered(options.priority, self._deadline_s(options) == math.inf)
         try:
             plan = await asyncio.get_running_loop().run_in_executor(
                 self._readers, self._planner.plan_or_cut, request, options.strict
@@ -223,7 +223,7 @@ class AsyncEngine:
         pace = Pace(options.priority, settings.bulk_lookahead if is_bulk else 1, settings.ahead_s)
         mailbox = Mailbox()
         talk = Talk(plan, self._format, pace, mailbox, ticket, self._counters.request_ended, time.perf_counter)
-        deadline_s = settings.deadline_s(options.priority) if options.deadline_s is None else options.deadline_s
+        deadline_s = self._deadline_s(options)
         name = options.request_id or f"speech-{next(self._names)}"
         job = Job(name, talk, started_s, started_s + deadline_s)
         self._counters.accepted(plan)
@@ -235,6 +235,9 @@ class AsyncEngine:
             raise
         mailbox.expect_first_by(job.deadline_s - time.perf_counter(), lambda: self._loop.expire(job))
         return AsyncSpeechStream(name, job, talk, mailbox, self._loop)
+
+    def _deadline_s(self, options: SpeechOptions) -> float:
+        return self.settings.deadline_s(options.priority) if options.deadline_s is None else options.deadline_s
 
     def _backend_changed(self, event: str, detail: str) -> None:
         self._counters.backend_changed(event, detail)
@@ -259,3 +262,10 @@ class AsyncEngine:
         self._readers.shutdown(wait=True)
         self._backend.close()
         logger.info("engine closed")
+
+
+def _capacity_rules(settings: EngineSettings, format_: Format) -> CapacityRules:
+    hop_s = format_.hop_samples / format_.sample_rate_hz
+    return CapacityRules(
+        first_s=FIRST_BLOCK_FRAMES * hop_s, chunk_s=BLOCK_FRAMES * hop_s, bulk_part=1.0 / settings.rules.share
+    )

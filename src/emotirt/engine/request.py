@@ -63,7 +63,7 @@ class SpeechOptions:
     Attributes:
         priority: live requests go before bulk ones, which never starve.
         deadline_s: from the request to its first audio; None for the engine's default (500 ms for live requests, none
-            for bulk ones), ``math.inf`` for none.
+            for bulk ones), ``math.inf`` for none. Without one it is not refused because it could not be fed in time.
         request_id: for logs and observers; None to have one made.
         strict: refuse a text past the hard limit, which is otherwise cut with a warning.
     """

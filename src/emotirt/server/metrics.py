@@ -32,6 +32,7 @@ _GAUGES = {
     "waiting_vocoder": "vocoder windows waiting",
     "backlog_tokens": "tokens accepted and not yet spoken",
     "tokens_per_s": "measured throughput",
+    "audio_per_s": "seconds of audio that could be made in a second, measured",
 }
 
 
