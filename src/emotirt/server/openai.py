@@ -123,8 +123,10 @@ async def _speech(body: SpeechBody, request: Request, engine: AsyncEngine) -> Re
     first = await _first_chunk(stream, request)
     if first is None:
         return Response(status_code=GONE)
-    events = EventWriter(kinds, engine.sample_rate_hz) if is_sse else None
+    events = EventWriter(kinds, engine.sample_rate_hz, body.seed) if is_sse else None
     headers = _headers(stream, first, target.sample_rate_hz)
+    if body.seed is not None:
+        headers["x-emotirt-seed"] = str(body.seed)
     reply = _Reply(stream, first, writer, events)
     return StreamingResponse(
         reply.guarded(), media_type=SSE_MEDIA_TYPE if is_sse else target.media_type, headers=headers

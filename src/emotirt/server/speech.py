@@ -67,7 +67,7 @@ def request_from_style(text: str, style: Style, engine: AsyncEngine) -> SpeechRe
         _voice(style.voice_name, engine),
         style.emotion or instructed.emotion or NEUTRAL,
         intensity,
-        combined(Prosody(speed=style.speed), instructed.prosody),
+        combined(Prosody(style.speed, style.pitch, style.pitch_range, style.energy), instructed.prosody),
         prompt,
     )
 
