@@ -15,7 +15,7 @@ from emotirt.runtime.open import AUTO, default_threads, resolve_backend
 from emotirt.synthesis.pipeline import Pipeline
 from emotirt.synthesis.speech import SpeechStream, speak_whole
 from emotirt.voices.recording import Sources
-from emotirt.voices.store import StoredVoice
+from emotirt.voices.voice_file import StoredVoice
 
 
 class Engine:

@@ -44,7 +44,7 @@ from emotirt.synthesis.speech import SpeechPlan
 from emotirt.types import Audio, Priority
 from emotirt.voices.prompts import PromptVectors
 from emotirt.voices.recording import Sources
-from emotirt.voices.store import StoredVoice
+from emotirt.voices.voice_file import StoredVoice
 
 logger = logging.getLogger(__name__)
 

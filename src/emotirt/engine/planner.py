@@ -52,7 +52,7 @@ class Planner:
         )
         if speaker is not None and request.voice is not None:
             raise InvalidRequest(f"a reference and the voice {request.voice!r} exclude each other; give one of them")
-        entry, vector = self.catalog.voice(request.voice or self.catalog.voices[0].name)
+        entry, vector = self.catalog.voice(self.catalog.voices[0].name if request.voice is None else request.voice)
         condition = self.catalog.condition(
             vector if speaker is None else speaker.speaker,
             request.emotion,

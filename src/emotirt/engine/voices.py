@@ -17,14 +17,8 @@ from emotirt.voices.catalog import Catalog
 from emotirt.voices.clone import VoiceEncoder
 from emotirt.voices.recording import Sources
 from emotirt.voices.recording_check import RecordingReport
-from emotirt.voices.store import (
-    UNDETERMINED,
-    StoredVoice,
-    VoiceStore,
-    check_voice_name,
-    now_s,
-    origin_of,
-)
+from emotirt.voices.store import VoiceStore, now_s, origin_of
+from emotirt.voices.voice_file import UNDETERMINED, StoredVoice, check_voice_name
 
 MAX_CONSENT_CHARACTERS = 500
 ENCODER_THREADS = 1

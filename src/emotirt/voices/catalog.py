@@ -22,7 +22,8 @@ from emotirt.voices.condition import (
     combined_prosody,
 )
 from emotirt.voices.language import spoken_language
-from emotirt.voices.store import StoredVoice, VoiceStore, speaks
+from emotirt.voices.store import VoiceStore, speaks
+from emotirt.voices.voice_file import StoredVoice
 
 SHARPNESS = 10.0
 """How much more the nearest emotion counts than others for an example's prosody: e times for every 0.1 of cosine."""
@@ -82,12 +83,7 @@ class Catalog:
         if not is_blend(name):
             raise self._unknown(name)
         parts = parts_from_text(name)
-        members = []
-        for part in parts:
-            member = self._single(part.name)
-            if member is None:
-                raise self._unknown(part.name)
-            members.append(member)
+        members = [self._known(part.name) for part in parts]
         vector = blended([item for _, item in members], [part.weight for part in parts], self._manifest.unit_vectors)
         first = members[0][0]
         return VoiceEntry(text_from_parts(parts), first.language, description="a blend"), vector
@@ -111,8 +107,14 @@ class Catalog:
             )
         return voice.entry, voice.speaker
 
+    def _known(self, name: str) -> tuple[VoiceEntry, FloatArray]:
+        found = self._single(name)
+        if found is None:
+            raise self._unknown(name)
+        return found
+
     def _unknown(self, name: str) -> UnknownVoice:
-        names = [voice.name for voice in (*self.voices, *self.custom_voices)]
+        names = [voice.name for voice in self.voices] + [voice.name for voice in self.custom_voices]
         return UnknownVoice(f"no voice {name!r}; {_suggestion(name, names, names)}")
 
     def default_voice(self, symbols: Iterable[str]) -> VoiceEntry:

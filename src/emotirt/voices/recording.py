@@ -54,7 +54,7 @@ def recordings_from_sources(sources: Sources) -> tuple[Recording, ...]:
     """
     if isinstance(sources, (str, bytes, Path)):
         return (_recording(sources, 0, 1),)
-    if not isinstance(sources, Sequence) or not all(isinstance(item, (str, bytes, Path)) for item in sources):
+    if not isinstance(sources, (list, tuple)) or not all(isinstance(item, (str, bytes, Path)) for item in sources):
         raise InvalidAudio(f"recording is {type(sources).__name__}; give a path, bytes, or several of them")
     if not 1 <= len(sources) <= MAX_RECORDINGS:
         raise InvalidAudio(f"{len(sources)} recordings are not accepted; give 1 to {MAX_RECORDINGS}")
