@@ -59,7 +59,11 @@ class Running:
         metrics = Metrics()
         self.loop = asyncio.get_running_loop()
         async with await AsyncEngine.open(
-            self.settings.bundle, threads=1, settings=self.engine_settings, observers=(metrics,)
+            self.settings.bundle,
+            threads=1,
+            settings=self.engine_settings,
+            observers=(metrics,),
+            voices_path=self.settings.voices,
         ) as self.engine:
             self.server = uvicorn.Server(uvicorn_config(self.engine, self.settings, metrics))
             self.is_up.set()

@@ -19,6 +19,7 @@ from emotirt.server.metrics import Metrics, metrics_router
 from emotirt.server.openai import openai_router
 from emotirt.server.page import page_router
 from emotirt.server.settings import ServerSettings
+from emotirt.server.voices import voices_router
 from emotirt.server.websocket import websocket_router
 
 
@@ -38,7 +39,13 @@ def create_app(engine: AsyncEngine, settings: ServerSettings, metrics: Metrics) 
         redoc_url=None,
     )
     metrics.watch(engine.stats)
-    api = (openai_router(engine), health_router(engine), metrics_router(metrics), websocket_router(engine))
+    api = (
+        openai_router(engine),
+        voices_router(engine),
+        health_router(engine),
+        metrics_router(metrics),
+        websocket_router(engine),
+    )
     for router in (*api, page_router()):
         app.include_router(router)
     for error, handler in _HANDLERS.items():

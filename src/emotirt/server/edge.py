@@ -23,6 +23,9 @@ logger = logging.getLogger(__name__)
 
 OPEN_PATHS = frozenset(("/healthz", "/readyz", *PAGE_PATHS))
 """Answered without a key: for those who watch over the process, and the page that asks for the key."""
+UPLOAD_PATH = "/v1/audio/voices"
+UPLOAD_FRAME_BYTES = 64 * 1024
+"""For what stands around the recordings in a multipart body."""
 RETRY_KEY_S = 1.0
 DRAINED_BODIES = 16
 """A body too large is read and thrown away up to so many times the limit: who is still sending does not hear us."""
@@ -134,9 +137,11 @@ class Edge:
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes | Problem:
         """Read the body, of a bounded size in a bounded time."""
-        most = self._settings.max_body_bytes
+        is_upload = scope["path"] == UPLOAD_PATH
+        most = self._settings.max_upload_bytes + UPLOAD_FRAME_BYTES if is_upload else self._settings.max_body_bytes
+        what = "a shorter recording" if is_upload else "less text, or a shorter recording"
         too_large = Problem(
-            413, f"the body is larger than {most} bytes; send less text", code="body_too_large",
+            413, f"the body is larger than {most} bytes; send {what}", code="body_too_large",
             headers={"connection": "close"},
         )  # fmt: skip
         declared = _header(scope, b"content-length")

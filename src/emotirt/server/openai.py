@@ -1,4 +1,4 @@
-"""OpenAI's speech endpoints: ``POST /v1/audio/speech``, ``GET /v1/models``, ``GET /v1/audio/voices``."""
+"""OpenAI's speech endpoints: ``POST /v1/audio/speech``, ``GET /v1/models``."""
 
 from __future__ import annotations
 
@@ -94,19 +94,6 @@ def openai_router(engine: AsyncEngine) -> APIRouter:
         if not is_model(model, engine):
             raise UnknownModel(f"no model {model!r}; available: {', '.join(model_names(engine))}")
         return _model(model)
-
-    @router.get("/audio/voices")
-    async def list_voices() -> dict[str, object]:
-        """List voices and emotions."""
-        voices = [
-            {
-                "id": voice.name, "object": "audio.voice", "name": voice.name, "language": voice.language,
-                "sex": voice.sex, "description": voice.description, "licence": voice.licence,
-            }
-            for voice in engine.voices
-        ]  # fmt: skip
-        emotions = [{"name": emotion.name, "aliases": list(emotion.aliases)} for emotion in engine.emotions]
-        return {"object": "list", "data": voices, "emotions": emotions}
 
     return router
 

@@ -35,7 +35,12 @@ def run_server(settings: ServerSettings) -> None:
 async def _serve(settings: ServerSettings, listener: socket.socket) -> None:
     metrics = Metrics()
     engine = await AsyncEngine.open(
-        settings.bundle, settings.backend, settings.threads, settings.engine, observers=(metrics,)
+        settings.bundle,
+        settings.backend,
+        settings.threads,
+        settings.engine,
+        observers=(metrics,),
+        voices_path=settings.voices,
     )
     async with engine:
         server = uvicorn.Server(uvicorn_config(engine, settings, metrics))

@@ -9,9 +9,12 @@ from pydantic import BaseModel, ConfigDict, Field
 MAX_INPUT_CHARACTERS = 100_000
 """Longer is refused unread; the engine's own limit, past which a text is cut with a warning, is lower."""
 MAX_NAME_CHARACTERS = 200
+MAX_RECORDING_CHARACTERS = 14 * 1024**2
+"""10 MiB as base64; the limit of bodies is lower by default."""
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
+Recording = Annotated[str, Field(min_length=1, max_length=MAX_RECORDING_CHARACTERS)]
 TimestampKind = Literal["word", "phoneme", "viseme"]
 
 
@@ -39,6 +42,8 @@ class Style(BaseModel):
         sample_rate: of the audio in Hz; the default is 24000 for pcm and the bundle's own for the rest.
         priority: ``live`` goes before ``bulk``.
         deadline_ms: to the first audio.
+        reference_audio: a recording of the speaker, in place of a voice: a file as base64, or as a data URL.
+        emotion_audio: a recording that sounds as this should, of any speaker, in place of an emotion; likewise.
         timestamps: when words, phonemes, visemes or several of them sound.
         seed: nothing is random, so that every seed gives the same speech; it is sent back as it came.
     """
@@ -57,6 +62,8 @@ class Style(BaseModel):
     sample_rate: Annotated[int, Field(ge=8_000, le=192_000)] | None = None
     priority: Literal["live", "bulk"] = "live"
     deadline_ms: Annotated[float, Field(gt=0)] | None = None
+    reference_audio: Recording | None = None
+    emotion_audio: Recording | None = None
     timestamps: TimestampKind | Annotated[list[TimestampKind], Field(max_length=3)] | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
 
