@@ -88,8 +88,8 @@ def running(settings: ServerSettings, engine_settings: EngineSettings | None = N
 
 
 @pytest.fixture(scope="session")
-def server_settings(tiny_bundle: Path) -> ServerSettings:
-    return ServerSettings(bundle=tiny_bundle, port=0, drain_s=5.0)
+def server_settings(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> ServerSettings:
+    return ServerSettings(bundle=tiny_bundle, voices=tmp_path_factory.mktemp("voices"), port=0, drain_s=5.0)
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from emotirt.engine.live import AsyncEngine
 from emotirt.errors import EmotiRTError
+from emotirt.server.document import document_of
 from emotirt.server.edge import Edge
 from emotirt.server.errors import Problem, problem_from_error, problem_from_status, problem_from_validation
 from emotirt.server.health import health_router
@@ -50,6 +51,8 @@ def create_app(engine: AsyncEngine, settings: ServerSettings, metrics: Metrics) 
         app.include_router(router)
     for error, handler in _HANDLERS.items():
         app.add_exception_handler(error, handler)
+    document = document_of(app)
+    app.openapi = lambda: document  # type: ignore[method-assign]  # as FastAPI's manual has it
     return Edge(app, settings, metrics.answered)
 
 

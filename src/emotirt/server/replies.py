@@ -14,6 +14,7 @@ _WHY = {
     401: "no accepted API key",
     404: "there is no such thing",
     408: "the body did not come in time",
+    409: "there is a voice of this name already",
     413: "the body is too large",
     429: "too much is waiting; retry-after says when to come again",
     500: "the server failed",
@@ -63,15 +64,48 @@ class ModelList(BaseModel):
 
 
 class VoiceObject(BaseModel):
-    """A voice."""
+    """A voice.
+
+    Attributes:
+        custom: whether it was made here, and can be deleted.
+        created_at: when it was made, in seconds since 1970; custom voices only.
+    """
 
     id: str
     object: Literal["audio.voice"]
     name: str
-    language: str | None
-    sex: str | None
-    description: str | None
-    licence: str | None
+    language: str
+    sex: str
+    description: str
+    licence: str
+    custom: bool
+    created_at: int = 0
+
+
+class RecordingObject(BaseModel):
+    """What was found in a recording."""
+
+    duration_s: float
+    speech_s: float
+    level_dbfs: float
+    clipped_ratio: float
+    snr_db: float
+    bandwidth_hz: int
+
+
+class CreatedVoice(VoiceObject):
+    """A voice that was just made."""
+
+    recordings: list[RecordingObject]
+    warnings: list[str]
+
+
+class DeletedVoice(BaseModel):
+    """A voice that is no more."""
+
+    id: str
+    object: Literal["audio.voice.deleted"]
+    deleted: Literal[True]
 
 
 class EmotionObject(BaseModel):
@@ -100,7 +134,7 @@ class Readiness(BaseModel):
 
     status: Literal["ready", "degraded", "closed"]
     backend: str
-    detail: str | None
+    detail: str
     bundle: str
     sample_rate: int
 
@@ -113,11 +147,16 @@ def errors_of(*statuses: int) -> Responses:
     return {status: {"model": ErrorBody, "description": _WHY[status]} for status in statuses}
 
 
+def reply_of(model: type[BaseModel], *errors: int) -> Responses:
+    """Describe an answer in JSON, and the errors in its place."""
+    return {200: {"model": model}, **errors_of(*errors)}
+
+
 def speech_responses() -> Responses:
     """Describe what the speech endpoint answers."""
     binary = {"schema": {"type": "string", "format": "binary"}}
     content: dict[str, Any] = {audio.media_type: binary for audio in FORMATS.values()}
-    content[SSE_MEDIA_TYPE] = {"schema": {"type": "string", "description": _EVENTS}}
+    content[SSE_MEDIA_TYPE] = {"schema": _EVENT}
     headers = {
         name: {"description": what, "schema": {"type": "string"}, "required": False} for name, what in _HEADERS.items()
     }
@@ -137,7 +176,10 @@ _HEADERS = {
     "server-timing": "milliseconds of every step before the first audio",
     "openai-processing-ms": "milliseconds from the request to the first audio",
 }
-_EVENTS = (
-    "lines 'data: JSON' of type speech.audio.delta (audio in base64), speech.audio.timestamps, speech.audio.done (usage), "
-    "or error"
-)
+_EVENT = {
+    "type": "object",
+    "description": "one event; its data is JSON of type speech.audio.delta (audio in base64), speech.audio.timestamps, "
+    "speech.audio.done (usage), or error",
+    "properties": {"data": {"type": "string", "contentMediaType": "application/json"}},
+    "required": ["data"],
+}

@@ -21,6 +21,19 @@ logger = logging.getLogger("emotirt.server")
 BACKLOG = 2048
 
 
+class ClientMistakes(logging.Filter):
+    """Makes one line of what uvicorn logs with a traceback though only the client is to blame."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass, without a traceback where text from a client was no UTF-8."""
+        if record.exc_info and isinstance(record.exc_info[1], UnicodeDecodeError):
+            record.exc_info, record.levelno, record.levelname = None, logging.WARNING, "WARNING"
+        return True
+
+
+_CLIENT_MISTAKES = ClientMistakes()
+
+
 def run_server(settings: ServerSettings) -> None:
     """Serve until SIGINT or SIGTERM; running requests get ``drain_s`` to end.
 
@@ -52,6 +65,7 @@ async def _serve(settings: ServerSettings, listener: socket.socket) -> None:
 
 def uvicorn_config(engine: AsyncEngine, settings: ServerSettings, metrics: Metrics) -> uvicorn.Config:
     """Return how uvicorn serves the application; it logs no request, we do."""
+    logging.getLogger("uvicorn.error").addFilter(_CLIENT_MISTAKES)
     return uvicorn.Config(
         create_app(engine, settings, metrics),
         log_config=None,

@@ -65,7 +65,7 @@ class Style(BaseModel):
     reference_audio: Recording | None = None
     emotion_audio: Recording | None = None
     timestamps: TimestampKind | Annotated[list[TimestampKind], Field(max_length=3)] | None = None
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    seed: Annotated[int, Field(gt=-(2**53), lt=2**53)] | None = None
 
     @property
     def voice_name(self) -> str | None:

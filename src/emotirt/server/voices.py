@@ -18,6 +18,7 @@ from emotirt.engine.live import AsyncEngine
 from emotirt.engine.voices import ClonedVoice, NewVoice
 from emotirt.server.edge import UPLOAD_PATH
 from emotirt.server.errors import INVALID, Problem, problem_from_validation
+from emotirt.server.replies import EVERYWHERE, CreatedVoice, DeletedVoice, VoiceList, errors_of, reply_of
 from emotirt.voices.recording_check import RecordingReport
 from emotirt.voices.voice_file import UNDETERMINED, StoredVoice
 
@@ -27,7 +28,6 @@ FIELD_BYTES = 8 * 1024
 SAMPLE_FIELDS = ("audio_sample", "audio_sample[]")
 AGREED = ("true", "1", "yes", "on")
 AGREEMENT = "confirmed over HTTP by whoever uploaded the recording"
-_ERROR: dict[str, object] = {"description": "an error in OpenAI's shape", "content": {"application/json": {}}}
 _SAMPLE = {"type": "string", "format": "binary"}
 _FORM = {
     "requestBody": {
@@ -73,9 +73,9 @@ class _Refused(Exception):
 
 def voices_router(engine: AsyncEngine) -> APIRouter:
     """Return the routes."""
-    router = APIRouter(tags=["voices"])
+    router = APIRouter(tags=["voices"], responses=errors_of(*EVERYWHERE))
 
-    @router.get(UPLOAD_PATH)
+    @router.get(UPLOAD_PATH, responses=reply_of(VoiceList))
     async def list_voices() -> dict[str, object]:
         """List voices, those of the bundle first, and emotions."""
         presets = [_preset(voice) for voice in engine.bundle.manifest.voices]
@@ -89,7 +89,7 @@ def voices_router(engine: AsyncEngine) -> APIRouter:
     @router.post(
         UPLOAD_PATH,
         response_class=JSONResponse,
-        responses=dict.fromkeys((400, 401, 408, 409, 413, 429, 500, 503), _ERROR),
+        responses=reply_of(CreatedVoice, 400, 409),
         openapi_extra=_FORM,
     )
     async def create_voice(request: Request) -> Response:
@@ -100,7 +100,7 @@ def voices_router(engine: AsyncEngine) -> APIRouter:
             return exc.problem.response()
         return JSONResponse(_answer(await engine.clone(new, samples)))
 
-    @router.delete(UPLOAD_PATH + "/{voice}", responses=dict.fromkeys((400, 401, 404, 429, 500, 503), _ERROR))
+    @router.delete(UPLOAD_PATH + "/{voice}", responses=reply_of(DeletedVoice, 400, 404))
     async def delete_voice(voice: str) -> Response:
         """Forget a voice that was made here."""
         is_preset = voice.strip().casefold() in {entry.name.casefold() for entry in engine.bundle.manifest.voices}
