@@ -52,6 +52,13 @@ class Running:
         assert self.loop is not None
         asyncio.run_coroutine_threadsafe(self.engine.close(), self.loop).result(30)
 
+    def cut_connections(self) -> None:
+        """End all connections as a broken network does."""
+        assert self.server is not None
+        assert self.loop is not None
+        for connection in list(self.server.server_state.connections):
+            self.loop.call_soon_threadsafe(connection.transport.abort)  # type: ignore[union-attr]
+
     def run(self) -> None:
         asyncio.run(self._serve())
 

@@ -101,13 +101,15 @@ def test_a_voice_by_id_and_no_choice_of_format(official: openai.OpenAI) -> None:
 def test_asynchronous_client(server: Running) -> None:
     async def speak() -> bytes:
         http = httpx.AsyncClient(trust_env=False, timeout=60)
-        async with openai.AsyncOpenAI(
-            base_url=f"{server.url}/v1", api_key="unused", max_retries=0, http_client=http
-        ) as client:
-            async with client.audio.speech.with_streaming_response.create(
+        async with (
+            openai.AsyncOpenAI(
+                base_url=f"{server.url}/v1", api_key="unused", max_retries=0, http_client=http
+            ) as client,
+            client.audio.speech.with_streaming_response.create(
                 model="tts-1", voice="ash", input="Hello. Bye.", response_format="wav"
-            ) as made:
-                return b"".join([piece async for piece in made.iter_bytes()])
+            ) as made,
+        ):
+            return b"".join([piece async for piece in made.iter_bytes()])
 
     assert asyncio.run(speak()).startswith(b"RIFF")
 
