@@ -1,4 +1,4 @@
-"""A user's voice as a value and as JSON: what it is called, what its file holds, exact to the last bit of its vectors."""
+"""A user's voice as a value and as JSON: its name, what its file holds, its vectors exact to the last bit."""
 
 from __future__ import annotations
 
