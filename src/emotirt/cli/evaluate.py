@@ -1,4 +1,4 @@
-"""Measure how synthesized speech is understood, whose it sounds, what is felt in it and how sound it is, beside people."""
+"""Measure how speech is understood, whose it sounds like, what is felt in it and how sound it is, beside people."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def histogram(title: str, series: Mapping[str, Sequence[float]], bins: int = 40)
     for index, share in enumerate(shares.values()):
         points = [
             (edge, value)
-            for left, right, value in zip(edges, edges[1:], share)
+            for left, right, value in zip(edges[:-1], edges[1:], share, strict=True)
             for edge, value in ((left, value), (right, value))
         ]
         colour = COLOURS[index % len(COLOURS)]
@@ -100,8 +100,8 @@ def _document(
         f'<tspan fill="{COLOURS[(index + shift) % len(COLOURS)]}" dx="10">■ {escape(name)}</tspan>'
         for index, name in enumerate(names)
     )
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="11" '
-        f'role="img" aria-label="{escape(title, quote=True)}"><text x="{LEFT}" y="14" font-weight="bold">{escape(title)}'
-        f"{legend}</text>{''.join(axis)}{''.join(parts)}</svg>"
-    )
+    head = f'<text x="{LEFT}" y="14" font-weight="bold">{escape(title)}{legend}</text>'
+    size = f'viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="11"'
+    label = f'role="img" aria-label="{escape(title, quote=True)}"'
+    body = head + "".join(axis) + "".join(parts)
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size} {label}>{body}</svg>'

@@ -1,8 +1,8 @@
 """Finds clicks: samples that neither the speech before nor the speech after them explains.
 
-Every 16 ms the spectral envelope is taken out by linear prediction (Makhoul 1975); what is left of a click stands far above
-what is left of the speech around it, voice pulses and plosives included. This is the classical detector of Godsill and
-Rayner (1998, "Digital Audio Restoration", chapter 5), with a threshold found on human recordings.
+Every 16 ms the spectral envelope is taken out by linear prediction (Makhoul 1975); what is left of a click stands far
+above what is left of the speech around it, voice pulses and plosives included: the classical detector of Godsill and
+Rayner (1998, "Digital Audio Restoration", chapter 5).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ ORDER = 16
 FRAME_SAMPLES = 512
 HOP_SAMPLES = 256
 AROUND_SAMPLES = 400
-"""The residual is compared with what is strong within 25 ms before or after: a plosive and a slow voice have company."""
+"""The residual is compared with what is strong within 25 ms before or after: plosives and slow voices have company."""
 QUIET_RESIDUAL = 2e-3
 """What stays below it is inaudible: about -54 dB of full scale."""
-MOST_RATIO = 4.0
-"""Every second recording of a person exceeds it, by lips and tongue; a synthesizer has neither, and stays below 2."""
+MOST_RATIO = 3.0
+"""Most recordings of people exceed it, by lips and tongue; a synthesizer has neither, and stays below 2."""
 
 Floats = NDArray[np.float64]
 

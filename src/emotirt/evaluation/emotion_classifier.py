@@ -1,6 +1,6 @@
 """Tells acted emotions apart; learned from human recordings only, each heard against the same speaker's neutral speech.
 
-Linear discriminant analysis with a shrunken covariance: closed form, so that the same recordings give the same classifier.
+Linear discriminant analysis with a shrunken covariance: closed form, so the same recordings give the same classifier.
 """
 
 from __future__ import annotations

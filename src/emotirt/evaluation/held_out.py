@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from emotirt.audio.compare import CEPSTRA, mel_cepstra, warping_path
-from emotirt.audio.f0 import f0_track
 from emotirt.engine.request import SpeechRequest
 from emotirt.evaluation.charts import histogram
 from emotirt.evaluation.findings import Findings, Player, Table, spread
@@ -17,27 +16,26 @@ from emotirt.evaluation.no_reference import SignalRater
 from emotirt.evaluation.recognize import leveled
 from emotirt.evaluation.synthesizer import Synthesizer
 from emotirt.training.corpus import Clip, Pack
-from emotirt.types import Audio, FloatArray
+from emotirt.training.index import fundamental_hz
+from emotirt.types import FloatArray
 
-RATE_HZ = 16_000
 SENTENCES_EACH = 40
 DB_PER_NEPER = 10.0 / np.log(10.0)
-F0_HOP_S, MEL_HOP_S = 0.010, 0.016
 
 
 def warped_errors(human: FloatArray, ours: FloatArray) -> dict[str, float]:
     """Compare two renderings of a sentence after dynamic time warping.
 
     Args: both float32 [samples] at 16 kHz; edges are trimmed and levels set alike.
-    Returns: mel cepstral distortion in dB; root mean square pitch error in cents as it is and about the two means; share
-        of frames where only one is voiced; ratio of lengths.
+    Returns: mel cepstral distortion in dB; root mean square pitch error in cents as it is and about the two means (of
+        frames voiced in both, WORLD's tracker); share of frames where only one is voiced; ratio of lengths.
     """
     first, second = leveled(human), leveled(ours)
     cepstra = mel_cepstra(first), mel_cepstra(second)
     pairs = warping_path(*cepstra)
     assert cepstra[0].shape[1] == CEPSTRA
     distance = np.sqrt(2.0 * ((cepstra[0][pairs[:, 0]] - cepstra[1][pairs[:, 1]]) ** 2).sum(axis=1))
-    tracks = [_pitch_at_frames(samples, len(one)) for samples, one in zip((first, second), cepstra, strict=True)]
+    tracks = [fundamental_hz(samples).astype(np.float64) for samples in (first, second)]
     theirs, mine = tracks[0][pairs[:, 0]], tracks[1][pairs[:, 1]]
     both = (theirs > 0) & (mine > 0)
     cents = 1200.0 * np.log2(mine[both] / theirs[both]) if both.any() else np.zeros(0)
@@ -48,12 +46,6 @@ def warped_errors(human: FloatArray, ours: FloatArray) -> dict[str, float]:
         "voicing_error": float(((theirs > 0) != (mine > 0)).mean()),
         "length_ratio": len(second) / len(first),
     }
-
-
-def _pitch_at_frames(samples: FloatArray, frames: int) -> FloatArray:
-    track = f0_track(Audio(samples, RATE_HZ))
-    spots = np.round((np.arange(frames) + 0.5) * MEL_HOP_S / F0_HOP_S - 1.7).astype(int)
-    return track[np.clip(spots, 0, len(track) - 1)]
 
 
 def measure_held_out(

@@ -1,8 +1,8 @@
 """Signal quality without a reference: DNSMOS, with the network that the package speechmos carries.
 
-Source: Reddy et al. 2022, "DNSMOS P.835" (arXiv 2110.01763): networks that predict the ratings of signal, background and
-overall quality of ITU-T P.835; the polynomials are those published with them. They were made for denoised calls, so they
-rank noise and distortion, not naturalness. Only the file is used, not the package's code.
+Source: Reddy et al. 2022, "DNSMOS P.835" (arXiv 2110.01763): networks that predict the ratings of signal, background
+and overall quality of ITU-T P.835; the polynomials are those published with them. They were made for denoised calls, so
+they rank noise and distortion, not naturalness. Only the file is used, not the package's code.
 """
 
 from __future__ import annotations

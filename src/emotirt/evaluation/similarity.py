@@ -1,4 +1,4 @@
-"""Does a voice sound like its owner? Cosines of a foreign speaker encoder, against what people score among themselves."""
+"""Does a voice sound like its owner? Cosines of a foreign speaker encoder, against people's among themselves."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ REFERENCE_SECONDS = (3.0, 5.0, 10.0)
 JUDGED_SECONDS = 5.0
 DRAWS = 2
 """References cut from each speaker for each length, which share no recording unless there are too few."""
-CLONED_SENTENCES = {"en": 4, "zh": 2}
+CLONED_SENTENCES = {"en": 6, "zh": 3}
 MOST_CLIPS = 40
 HALFWAY = 0.5
 LEAST_TOP1 = 0.8
@@ -104,7 +104,7 @@ def cloned(
 ) -> tuple[list[dict[str, Any]], list[Player]]:
     """Clone every speaker and score what the clones say.
 
-    Returns: a row a sentence: speaker, language, cosine to the right speaker, whether that one came first; and examples.
+    Returns: a row a sentence (speaker, language, cosine to the right speaker, whether that one came first); examples.
     """
     rows: list[dict[str, Any]] = []
     players: list[Player] = []
@@ -123,6 +123,17 @@ def cloned(
     return rows, players
 
 
+def copied(synthesizer: Synthesizer, encoder: SpeakerEncoder, people: Sequence[Owner]) -> list[dict[str, Any]]:
+    """Score people's recordings after the vocoder alone, as ``cloned`` does: the most that cloning can reach."""
+    rows = []
+    for index, owner in enumerate(people):
+        for samples in owner.others:
+            vector = encoder.vector(synthesizer.copy(samples))
+            cosines = [float(vector @ other.target) for other in people]
+            rows.append({"cosine": cosines[index], "first": int(np.argmax(cosines)) == index})
+    return rows
+
+
 def clone_summary(rows: Sequence[Mapping[str, Any]], scale: Scale) -> dict[str, Any]:
     """Average cosine, its position between people, and the share ranked first."""
     mean = float(np.mean([row["cosine"] for row in rows]))
@@ -137,7 +148,7 @@ def clone_summary(rows: Sequence[Mapping[str, Any]], scale: Scale) -> dict[str, 
 def preset_rows(
     pack: Pack, synthesizer: Synthesizer, encoder: SpeakerEncoder, voices: Mapping[str, str]
 ) -> dict[str, dict[str, Any]]:
-    """Score every voice that was made from a speaker of the pack, in both languages, beside the speaker's own recordings."""
+    """Score every voice made from a speaker of the pack, in both languages, beside the speaker's own recordings."""
     clips_of: dict[str, list[Clip]] = {speaker: [] for speaker in voices}
     for clip in pack.clips:
         if clip.speaker in clips_of and clip.sample_count > 1.5 * RATE_HZ:
@@ -174,6 +185,7 @@ def measure_speakers(
         if clip.split == "valid":
             unseen.setdefault(clip.speaker, []).append(clip)
     people = owners(pack, encoder, unseen)
+    spoken = next(clip.language for clips in unseen.values() for clip in clips)
     scale, human = human_scale(people)
     cosines = human.pop("cosines")
     lengths: dict[str, Any] = {}
@@ -185,9 +197,11 @@ def measure_speakers(
             language: clone_summary([row for row in rows if row["language"] == language], scale)
             for language in SENTENCES
         }
-        lengths[f"{seconds:g}"] = {**clone_summary(rows, scale), **by_language}
+        lengths[f"{seconds:g}"] = by_language
         if seconds == JUDGED_SECONDS:
-            judged, players = rows, examples
+            judged, players = [row for row in rows if row["language"] == spoken], examples
+    human["vocoder_alone"] = clone_summary(copied(synthesizer, encoder, people), scale)
+    human["language"] = spoken
     presets = preset_rows(pack, synthesizer, encoder, voices)
     return _findings(human, cosines, lengths, judged, presets, players)
 
@@ -200,7 +214,7 @@ def _findings(
     presets: Mapping[str, Any],
     players: Sequence[Player],
 ) -> Findings:
-    found = lengths[f"{JUDGED_SECONDS:g}"]
+    found = lengths[f"{JUDGED_SECONDS:g}"][human["language"]]
     speakers = len({row["speaker"] for row in judged})
     by_speaker = {
         name: {
@@ -229,8 +243,12 @@ def _findings(
         tables=(
             Table(
                 f"Cloned voices, {speakers} unseen speakers",
-                ("reference, s", "cosine", "place", "first"),
-                tuple((key, row["cosine"], row["position"], row["top1"]) for key, row in lengths.items()),
+                ("reference, s", "speaks", "cosine", "place", "first"),
+                tuple(
+                    (key, language, row["cosine"], row["position"], row["top1"])
+                    for key, by_language in lengths.items()
+                    for language, row in by_language.items()
+                ),
             ),
             Table(
                 "Preset voices: cosine to their owner",

@@ -10,6 +10,7 @@ import numpy as np
 from emotirt.engine.request import SpeechRequest
 from emotirt.errors import TrainingError
 from emotirt.evaluation.clicks import click_ratio, clicks_at_s
+from emotirt.evaluation.damage import detection_rates, human_rates
 from emotirt.evaluation.endings import spoken_ending, swallowed
 from emotirt.evaluation.findings import Findings, Player, Table, Target, spread
 from emotirt.evaluation.soundness import problems
@@ -19,6 +20,10 @@ from emotirt.training.corpus import Clip, Pack, text_fraction
 SENTENCES = 500
 CORPORA = {"en": ("kathleen", "ljspeech", "speechocean762"), "zh": ("aishell",)}
 LISTED = 20
+TRIED = 60
+"""Renderings that are damaged, and recordings that are heard, to see what the detectors notice."""
+JUDGED = ("click", "clipped", "cut off", "swallowed")
+"""Kinds of fault that the target names; what else is found is listed beside them."""
 
 
 def choose_texts(clips: Sequence[Clip], count: int = SENTENCES) -> tuple[tuple[str, str], ...]:
@@ -59,11 +64,13 @@ def check_sound(pack: Pack, synthesizer: Synthesizer, count: int = SENTENCES) ->
     players: list[Player] = []
     kinds: dict[str, int] = {}
     ratios, vowels = [], []
+    kept: list[Spoken] = []
     texts = choose_texts(pack.clips, count)
     for index, (_, text) in enumerate(texts):
         voice = voices[index % len(voices)]
         spoken = synthesizer.say(SpeechRequest(text, voice=voice))
         found = faults(spoken)
+        kept += [spoken] if len(kept) < TRIED else []
         ratios.append(float(click_ratio(spoken.samples).max()))
         ends = [spoken_ending(spoken.samples, one) for one in spoken.utterances]
         vowels += [end.last_vowel_db for end in ends if end is not None]
@@ -72,10 +79,13 @@ def check_sound(pack: Pack, synthesizer: Synthesizer, count: int = SENTENCES) ->
         if found:
             offenders.append({"voice": voice, "text": text, "faults": list(found)})
             players.append(Player(f"{voice}: {text[:60]}", spoken.samples))
+    judged = sum(any(kind.startswith(JUDGED) for kind in one["faults"]) for one in offenders)
+    people = [pack.samples(clip) for clip in _recordings(pack.clips)]
+    detectors = {"damaged": detection_rates(kept), "people": human_rates(people)}
     return Findings(
         part="sound",
         title=f"Sound: {len(texts)} sentences without a fault?",
-        targets=(Target("sentences with a click, clipping or a missing end", len(offenders), "none", not offenders),),
+        targets=(Target("sentences with a click, clipping or a missing end", judged, "none", judged == 0),),
         details={
             "sentences": len(texts),
             "voices": voices,
@@ -83,9 +93,11 @@ def check_sound(pack: Pack, synthesizer: Synthesizer, count: int = SENTENCES) ->
             "kinds": kinds,
             "click_ratio": {**spread(ratios), "most": round(float(np.max(ratios)), 4)},
             "last_vowel_db": {**spread(vowels), "least": round(float(np.min(vowels)), 4)},
+            "detectors": detectors,
             "offenders": offenders[:LISTED],
         },
         tables=(
+            Table("Damage on purpose that was noticed", ("damage", "share"), tuple(detectors["damaged"].items())),
             Table(
                 "Offenders",
                 ("voice", "text", "what"),
@@ -94,3 +106,11 @@ def check_sound(pack: Pack, synthesizer: Synthesizer, count: int = SENTENCES) ->
         ),
         players=tuple(players[:6]),
     )
+
+
+def _recordings(clips: Sequence[Clip]) -> list[Clip]:
+    """Some held-out recordings of sentences, by a hash of their text."""
+    usable = [
+        clip for clip in clips if clip.split == "test" and any(clip.corpus in names for names in CORPORA.values())
+    ]
+    return sorted(usable, key=lambda clip: (text_fraction(clip.text), clip.key))[:TRIED]

@@ -90,6 +90,10 @@ class Synthesizer:
         """Make an emotion vector of a recording, as ``clone`` makes a speaker's."""
         return self._encoded(samples)["emotion"]
 
+    def copy(self, samples: FloatArray) -> FloatArray:
+        """Give a recording's own mel to the vocoder: what is lost is the vocoder's; float32 [samples] at 16 kHz."""
+        return self._pipeline.waveforms([np.ascontiguousarray(log_mel(samples).T)])[0]
+
     def _encoded(self, samples: FloatArray) -> dict[str, FloatArray]:
         self._planner.catalog.require_reference_encoder("cloning a voice")
         assert self._reference is not None

@@ -1,4 +1,4 @@
-"""Any speech recognizer that the user plugs in: a command that reads a wav file and prints text, or a Python function."""
+"""Any speech recognizer that the user plugs in: a command that reads a wav and prints text, or a Python function."""
 
 from __future__ import annotations
 

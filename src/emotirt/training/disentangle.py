@@ -1,4 +1,4 @@
-"""Keeps who speaks and how it is felt apart: adversaries, contrast across actors, a listener to the model's own mels."""
+"""Keeps who speaks and how it is felt apart: adversaries, contrast across actors, and hearing predicted mels again."""
 
 from __future__ import annotations
 

@@ -1,7 +1,8 @@
 """What acting changes in speech, as numbers: pitch, energy, rate, pauses, and the shape of the spectrum.
 
 The measures are the usual ones of emotion recognition (Eyben et al. 2016, the Geneva minimalistic acoustic parameter
-set), computed with this package's own analysis. None of them knows the words.
+set), computed with this package's own analysis. None of them knows the words. Level is no feature for telling emotions
+apart, since the recordings of actors were levelled.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class Prosodics:
 
 FEATURE_NAMES = (
     "pitch", "pitch_spread", "pitch_low", "pitch_high", "pitch_motion", "pitch_slope", "voiced_share",
-    "energy", "energy_spread", "energy_motion", "syllable_rate", "pause_share", "tilt", "tilt_spread", "hammarberg",
+    "energy_spread", "energy_motion", "syllable_rate", "pause_share", "tilt", "tilt_spread", "hammarberg",
     "centroid", "harmonicity",
     *(f"cepstrum_{order}" for order in range(1, CEPSTRA + 1)),
     *(f"cepstrum_spread_{order}" for order in range(1, CEPSTRA + 1)),
@@ -76,7 +77,7 @@ def features(samples: FloatArray) -> Floats:
     """Measure an utterance.
 
     Args: samples: float32 [samples] at 16 kHz with its level as spoken; silent edges do not matter.
-    Returns: float64 [41], in the order of ``FEATURE_NAMES``; finite.
+    Returns: float64 [40], in the order of ``FEATURE_NAMES``; finite.
     """
     frames = _frames(samples)
     pitch = frames.pitch[frames.voiced]
@@ -89,7 +90,7 @@ def features(samples: FloatArray) -> Floats:
     values = [
         found.pitch_semitones, found.pitch_spread_semitones, low, high, _motion(frames.pitch, frames.voiced),
         _slope(frames.pitch, frames.voiced), float(frames.voiced.mean()),
-        found.energy_db, float(level.std()), _motion(frames.level_db, frames.active), found.syllables_per_s,
+        float(level.std()), _motion(frames.level_db, frames.active), found.syllables_per_s,
         found.pause_share, found.tilt_db, float(tilt_db.std()), _hammarberg_db(frames), _centroid(frames),
         float(frames.voiced.sum() / max(1, frames.active.sum())),
     ]  # fmt: skip
