@@ -6,21 +6,22 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from emotirt.bundle.store import Bundle
-from emotirt.errors import EngineClosed, InvalidRequest, Overloaded, VoiceExists
+from emotirt.errors import EngineClosed, InvalidRequest, Overloaded, VoiceExists, VoiceUnusable
 from emotirt.voices.blend import parts_from_text
 from emotirt.voices.catalog import Catalog
 from emotirt.voices.clone import VoiceEncoder
 from emotirt.voices.recording import Sources
 from emotirt.voices.recording_check import RecordingReport
-from emotirt.voices.store import VoiceStore, now_s, origin_of
+from emotirt.voices.store import VoiceStore, now_s, origin_of, speaks
 from emotirt.voices.voice_file import UNDETERMINED, StoredVoice, check_voice_name
 
 MAX_CONSENT_CHARACTERS = 500
+BLEND_CONSENT = "a blend of voices whose speakers have agreed"
 ENCODER_THREADS = 1
 MOST_WAITING = 16
 RETRY_S = 1.0
@@ -117,6 +118,21 @@ class UserVoices:
         )
         self.store.add(voice, new.replace)
         return voice
+
+    def take(self, voice: StoredVoice, name: str | None = None, replaces: bool = False) -> StoredVoice:
+        """Keep a voice that was made elsewhere, under another name if one is given.
+
+        Raises: VoiceUnusable: another encoder made it. VoiceExists, InvalidRequest: as ``clone``.
+        """
+        if not speaks(self._bundle, voice):
+            raise VoiceUnusable(
+                f"voice {voice.name!r} was made with the encoder of bundle {voice.origin.bundle!r}, which bundle "
+                f"{self._bundle.manifest.name!r} does not have; clone it again from its recordings"
+            )
+        kept = replace(voice, name=name or voice.name)
+        self._check(NewVoice(kept.name, kept.consent, kept.language, kept.description, replaces))
+        self.store.add(kept, replaces)
+        return kept
 
     def remove(self, name: str) -> None:
         """Forget a voice of the user.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from typing import Annotated
@@ -74,6 +75,7 @@ class _Refused(Exception):
 def voices_router(engine: AsyncEngine) -> APIRouter:
     """Return the routes."""
     router = APIRouter(tags=["voices"], responses=errors_of(*EVERYWHERE))
+    logging.getLogger("python_multipart").setLevel(logging.ERROR)  # its warnings quote bytes of the form
 
     @router.get(UPLOAD_PATH, responses=reply_of(VoiceList))
     async def list_voices() -> dict[str, object]:

@@ -36,7 +36,7 @@ LEAST_EMOTION_S, LEAST_EMOTION_SPEECH_S = 1.0, 0.6
 """Length of all recordings together, and speech in them."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class VoicePrint:
     """What recordings say of a voice.
 

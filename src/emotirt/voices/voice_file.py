@@ -1,9 +1,9 @@
-"""A user's voice as a value and as JSON: what it is called, what its file holds, exact to the last bit of its vectors."""
+"""A user's voice as a value and as JSON: its name, what its file holds, its vectors exact to the last bit."""
 
 from __future__ import annotations
 
 import json
-import re
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Annotated, Literal
@@ -20,7 +20,7 @@ FORMAT_VERSION = 1
 MAX_NAME_CHARACTERS = 64
 UNDETERMINED = "und"
 """The code of ISO 639-2 for a language that nobody named."""
-_NAME = re.compile(r"[^\W_](?:[\w .'’-]*[\w.'’])?")
+_MARKS = frozenset(" ._'’-")
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
@@ -79,7 +79,7 @@ class Origin:
     presets_sha256: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class StoredVoice:
     """A user's voice.
 
@@ -113,7 +113,12 @@ class StoredVoice:
 
 def is_voice_name(name: str) -> bool:
     """Return whether a voice may be called so."""
-    return isinstance(name, str) and len(name.strip()) <= MAX_NAME_CHARACTERS and bool(_NAME.fullmatch(name.strip()))
+    if not isinstance(name, str) or not 1 <= len(name.strip()) <= MAX_NAME_CHARACTERS:
+        return False
+    characters = unicodedata.normalize("NFC", name.strip())
+    return characters[0].isalnum() and all(
+        item.isalnum() or item in _MARKS or unicodedata.category(item).startswith("M") for item in characters
+    )
 
 
 def check_voice_name(name: str) -> None:
