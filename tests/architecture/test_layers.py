@@ -17,7 +17,7 @@ ONLY_IN = {
     "pydantic": ("build.emotivoice_config", "build.recipe", "bundle.manifest", "bundle.manifest_errors", "server"),
     "tensorrt": ("runtime.trt", "build.plan"),
     "tensorrt_rtx": ("runtime.trt", "build.plan"),
-    "torch": ("build", "models", "runtime.eager", "training"),
+    "torch": ("build", "evaluation.speaker_encoder", "models", "runtime.eager", "training"),
     "onnx": ("build", "runtime.eager", "training"),
     "onnxruntime": ("bench", "build", "cli.doctor", "evaluation", "runtime.ort", "training"),
     "fastapi": ("deploy.ray_serve", "server"),
