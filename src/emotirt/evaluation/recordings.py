@@ -24,8 +24,9 @@ from emotirt.voices.clone import VoiceEncoder, VoicePrint, unit_mean
 
 SENTENCE_CORPORA = ("kathleen", "ljspeech", "speechocean762", "librispeech-voices", "aishell", "emodb")
 SECONDS = (3.0, 10.0)
-CLIPS_EACH = 200
-PRESET_CLIPS = 12
+CLIPS_EACH = 80
+PRESET_CLIPS = 8
+ACTED_CLIPS = 140
 CLONE_SECONDS = 5.0
 RATE_HZ = 16_000
 MOST_REFUSED = 0.01
@@ -132,7 +133,8 @@ def _emotions(corpus: Path, pack: Pack, synthesizer: Synthesizer) -> dict[str, A
         for name, entry in synthesizer.bundle.emotions.items()
         if entry.learned
     }
-    clips = {clip.key: LABELS.get(clip.emotion, clip.emotion) for clip in pack.clips if clip.corpus == "emodb"}
+    acted = sorted((clip for clip in pack.clips if clip.corpus == "emodb"), key=lambda clip: text_fraction(clip.key))
+    clips = {clip.key: LABELS.get(clip.emotion, clip.emotion) for clip in acted[:ACTED_CLIPS]}
     right = count = refused = 0
     for key, data in iter_files(corpus, "emodb", clips) if clips else ():
         try:
