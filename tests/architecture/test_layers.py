@@ -24,7 +24,7 @@ ONLY_IN = {
     ),
     "tensorrt": ("runtime.trt", "build.plan"),
     "tensorrt_rtx": ("runtime.trt", "build.plan"),
-    "torch": ("build", "models", "runtime.eager", "training"),
+    "torch": ("build", "evaluation.speaker_encoder", "models", "runtime.eager", "training"),
     "onnx": ("build", "runtime.eager", "training"),
     "onnxruntime": ("bench", "build", "cli.doctor", "evaluation", "runtime.ort", "training"),
     "fastapi": ("deploy.ray_serve", "server"),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -15,6 +17,7 @@ import pytest
 from tests.assets.recordings import RATE_HZ, clip, not_speech, silence_flac, speech, wav
 from tests.server.conftest import Running, running
 
+from emotirt.server.edge import MOST_UPLOADS
 from emotirt.server.settings import ServerSettings
 
 VOICES = "/v1/audio/voices"
@@ -271,3 +274,29 @@ def test_keys_guard_voices_too(settings: ServerSettings) -> None:
     with running(guarded) as server, httpx.Client(base_url=server.url, trust_env=False) as client:
         assert clone(client).status_code == 401
         assert client.delete(f"{VOICES}/Anna").status_code == 401
+
+
+def test_only_so_many_uploads_are_held_at_once(settings: ServerSettings) -> None:
+    fields = "host: x\r\ncontent-type: multipart/form-data; boundary=x\r\ncontent-length: 99"
+    head = f"POST {VOICES} HTTP/1.1\r\n{fields}\r\n\r\n"
+    with running(settings) as server, ExitStack() as stack:
+        slow = [
+            stack.enter_context(socket.create_connection(server.listener.getsockname())) for _ in range(MOST_UPLOADS)
+        ]
+        for connection in slow:
+            connection.sendall(head.encode() + b"--x")
+        with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as client:
+            for _ in range(1000):
+                answer = clone(client, name="one too many")
+                if answer.status_code == 429:
+                    break
+                assert answer.status_code in (200, 409)  # not all of the others have arrived yet
+            assert answer.json()["error"]["code"] == "rate_limit_exceeded"
+            assert answer.headers["retry-after"] == "1"
+            assert client.get(VOICES).status_code == 200
+            for connection in slow:
+                connection.close()
+            for _ in range(1000):
+                if clone(client, name="then there is room").status_code in (200, 409):
+                    return
+        pytest.fail("uploads that were broken off still count")

@@ -87,7 +87,9 @@ def relative_to_neutral(
     for index in range(len(values)):
         base = (who == who[index]) & (how == NEUTRAL) & (what != what[index])
         if not base.any():
-            raise TrainingError(f"speaker {who[index]!r} has no neutral utterance to compare {what[index]!r} with")
+            raise TrainingError(
+                f"speaker {speakers[index]!r} has no neutral utterance to compare {sentences[index]!r} with"
+            )
         rows[index] = values[index] - values[base].mean(axis=0)
     return rows
 

@@ -75,13 +75,13 @@ def emotion_transfer(data: DeviceData, shifts: Mapping[str, Shift]) -> EmotionTr
     Raises: TrainingError: the pack holds no acted speech.
     """
     emotions = tuple(sorted(emotion for emotion in shifts if emotion != NEUTRAL))
-    profiles = spectral_profiles(data, emotions)
     keys = {
         (clip.speaker, clip.emotion) for clip in data.clips if clip.corpus == ACTED_CORPUS and clip.split == "train"
     }
     actors = tuple(sorted(key for key in keys if key[1] in emotions))
     if not actors:
         raise TrainingError(f"the pack holds no acted speech ({ACTED_CORPUS}); make it from a corpus with it")
+    profiles = spectral_profiles(data, emotions)
 
     def column(values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=data.device)

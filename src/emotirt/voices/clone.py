@@ -115,6 +115,17 @@ class VoiceEncoder:
         self.require("an emotion by example")
         return self._print(sources, LEAST_EMOTION_S, LEAST_EMOTION_SPEECH_S)
 
+    def vectors_of(self, samples: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Encode speech that is known to be some, whatever its quality; for evaluation.
+
+        Args: samples: float32 [samples] at 16 kHz, at least one hop.
+        Returns: speaker and emotion vector, unit norm.
+        Raises: InvalidRequest: the bundle has no reference encoder. BackendError: the stage failed.
+        """
+        self.require("cloning a voice")
+        speakers, emotions = self._vectors(samples)
+        return unit_mean(speakers), unit_mean(emotions)
+
     def close(self) -> None:
         """Release the runner."""
         with self._lock:
@@ -161,12 +172,15 @@ class VoiceEncoder:
         if report.refusal or REFERENCE_ENCODER not in dims.stages:
             nothing = np.zeros((0, 1), dtype=np.float32)
             return _Encoded(report, nothing, nothing)
+        return _Encoded(report, *self._vectors(samples))
+
+    def _vectors(self, samples: FloatArray) -> tuple[FloatArray, FloatArray]:
         mels, counts = windows_from_mel(log_mel(prepared(samples), self._mel))
         vectors = self._opened().run({"mel": mels, "frames": counts})
         speakers, emotions = vectors["speaker"], vectors["emotion"]
         if not (np.isfinite(speakers).all() and np.isfinite(emotions).all()):
             raise BackendError("reference encoder gave values that are not finite")
-        return _Encoded(report, speakers, emotions)
+        return speakers, emotions
 
     def _opened(self) -> Runner:
         with self._lock:
