@@ -57,12 +57,15 @@ export async function* eventsOf(answer) {
 }
 
 /** Make a voice of a recording by someone who has agreed. */
-export async function makeVoice(name, wav) {
+export async function makeVoice(name, file) {
   const form = new FormData();
   form.set("name", name);
   form.set("consent", "true");
-  form.set("audio_sample", wav, "recording.wav");
-  return (await ask("v1/audio/voices", { method: "POST", body: form })).json();
+  form.set("audio_sample", file, file.name ?? "recording.wav");
+  const answer = await ask("v1/audio/voices", { method: "POST", body: form }).catch((error) => {
+    throw error.code === "body_too_large" ? new Problem("sample_too_large", error.detail) : error;
+  });
+  return answer.json();
 }
 
 export const deleteVoice = (id) => ask(`v1/audio/voices/${encodeURIComponent(id)}`, { method: "DELETE" });

@@ -1,10 +1,11 @@
 // Making a voice from a recording, and forgetting it again.
 
 import { deleteVoice, makeVoice, Problem } from "./api.js";
-import { Recorder, wavOf } from "./recorder.js";
+import { Recorder, secondsOf } from "./recorder.js";
 import { words } from "./words.js";
 
-const LONGEST_S = 30;
+const LONGEST_S = 29; // the server takes 30, and stopping takes a moment
+const LARGEST_BYTES = 10 * 1024 ** 2;
 const at = (id) => document.getElementById(id);
 
 export class Cloning {
@@ -12,7 +13,7 @@ export class Cloning {
   constructor(onvoice) {
     this.onvoice = onvoice;
     this.recorder = null;
-    this.sample = null; // { wav, seconds }
+    this.sample = null; // { file, seconds }, seconds null for what the browser cannot decode
     this.problem = this.made = null;
     at("record").addEventListener("click", () => this.#try(() => this.#record()));
     at("listen").addEventListener("click", () => this.#listen());
@@ -39,8 +40,8 @@ export class Cloning {
     at("clone-read").textContent = said.readThis;
     at("level").setAttribute("aria-label", said.level);
     at("level").hidden = !this.recorder;
-    at("listen").disabled = !this.sample;
-    at("sample").textContent = this.sample ? `${said.sample} ${this.sample.seconds.toFixed(1)} s` : "";
+    at("listen").disabled = !this.sample?.seconds;
+    at("sample").textContent = this.sample ? `${said.sample} ${this.sample.seconds?.toFixed(1) ?? "?"} s` : "";
     at("clone-problem").hidden = !this.problem;
     at("clone-problem").textContent = this.problem ? told(this.problem) : "";
     at("clone-done").hidden = !this.made;
@@ -61,11 +62,16 @@ export class Cloning {
   async #record() {
     if (this.recorder) return this.#stop();
     const recorder = new Recorder();
-    await recorder.start((level, seconds) => {
-      at("level").value = level;
-      at("sample").textContent = `${seconds.toFixed(1)} s`;
-      if (seconds >= LONGEST_S && this.recorder) this.#try(() => this.#stop());
-    });
+    at("record").disabled = true; // while the user is asked
+    try {
+      await recorder.start((level, seconds) => {
+        at("level").value = level;
+        at("sample").textContent = `${seconds.toFixed(1)} s`;
+        if (seconds >= LONGEST_S && this.recorder) this.#try(() => this.#stop());
+      });
+    } finally {
+      at("record").disabled = false;
+    }
     this.recorder = recorder;
     this.sample = null;
     at("clone-file").value = "";
@@ -79,12 +85,15 @@ export class Cloning {
 
   async #upload() {
     const [file] = at("clone-file").files;
-    this.sample = file ? await wavOf(file) : null;
+    this.sample = null;
+    if (!file) return;
+    if (file.size > LARGEST_BYTES) throw new Problem("sample_too_large");
+    this.sample = { file, seconds: await secondsOf(file) };
   }
 
   async #listen() {
     const context = new AudioContext();
-    const buffer = await context.decodeAudioData(await this.sample.wav.arrayBuffer());
+    const buffer = await context.decodeAudioData(await this.sample.file.arrayBuffer());
     const source = new AudioBufferSourceNode(context, { buffer });
     source.connect(context.destination);
     source.addEventListener("ended", () => context.close());
@@ -98,7 +107,7 @@ export class Cloning {
     if (!at("consent").checked) throw new Problem("consent_required");
     at("create").disabled = true;
     try {
-      this.made = await makeVoice(name, this.sample.wav);
+      this.made = await makeVoice(name, this.sample.file);
     } finally {
       at("create").disabled = false;
     }

@@ -1,4 +1,4 @@
-// The microphone, and whatever the browser can decode, as one WAV file of one channel.
+// The microphone as a WAV file of one channel, and how long the browser finds a file to be.
 
 import { Problem } from "./api.js";
 
@@ -51,20 +51,23 @@ export class Recorder {
   }
 }
 
-/** Decode what a browser can: { wav, seconds }. */
-export async function wavOf(blob) {
-  let audio;
-  try {
-    const bytes = await blob.arrayBuffer();
-    audio = await new OfflineAudioContext(1, 1, RATE_HZ).decodeAudioData(bytes);
-  } catch (error) {
+/** Null for what this browser cannot decode; the server may know it all the same. */
+export async function secondsOf(file) {
+  return (await decoded(file).catch(() => null))?.duration ?? null;
+}
+
+const decoded = async (blob) =>
+  new OfflineAudioContext(1, 1, RATE_HZ).decodeAudioData(await blob.arrayBuffer());
+
+async function wavOf(blob) {
+  const audio = await decoded(blob).catch((error) => {
     throw new Problem("invalid_audio", error.message);
-  }
+  });
   const mixed = new Float32Array(audio.length);
   for (let channel = 0; channel < audio.numberOfChannels; channel++) {
     audio.getChannelData(channel).forEach((value, i) => (mixed[i] += value / audio.numberOfChannels));
   }
-  return { wav: new Blob([header(mixed.length), s16(mixed)], { type: "audio/wav" }), seconds: audio.duration };
+  return { file: new Blob([header(mixed.length), s16(mixed)], { type: "audio/wav" }), seconds: audio.duration };
 }
 
 function s16(samples) {
