@@ -15,6 +15,7 @@ from emotirt.engine.planner import Planner
 from emotirt.engine.request import SpeechRequest
 from emotirt.evaluation.recognize import leveled
 from emotirt.runtime.open import AUTO, default_threads, open_runner, resolve_backend
+from emotirt.runtime.runner import Array
 from emotirt.synthesis.pipeline import Pipeline
 from emotirt.synthesis.speech import speak_whole
 from emotirt.types import FloatArray, SpokenUtterance
@@ -98,7 +99,7 @@ class Synthesizer:
         self._planner.catalog.require_reference_encoder("cloning a voice")
         assert self._reference is not None
         mel = log_mel(leveled(samples))
-        feeds = {"mel": mel[None], "frames": np.array([mel.shape[1]], dtype=np.int64)}
+        feeds: dict[str, Array] = {"mel": mel[None], "frames": np.array([mel.shape[1]], dtype=np.int64)}
         return {name: value[0] for name, value in self._reference.run(feeds).items()}
 
     def close(self) -> None:
