@@ -77,9 +77,10 @@ def run(args: argparse.Namespace) -> int:
     voices = voices_from_arguments(args.voice)
     with Synthesizer.open(args.bundle, args.backend, args.threads) as synthesizer:
         bench = Bench(args, synthesizer, voices or _default_voices(synthesizer), args.language or ["en", "zh"])
-        found = [PARTS[name](bench) for name in args.part or _possible(args)]
-        for findings in found:
-            _write(findings, synthesizer.name, args.results)
+        found = []
+        for name in args.part or _possible(args):
+            found.append(PARTS[name](bench))
+            _write(found[-1], synthesizer.name, args.results)  # at once: the next part may take minutes
         if args.report is not None:
             _write_report(args.report, bench, found)
     for findings in found:
@@ -250,6 +251,7 @@ def _write(findings: Findings, bundle: dict[str, str], folder: Path) -> None:
     details = {"targets": targets, **findings.details, "command": "emotirt " + " ".join(sys.argv[1:])}
     path = write_result(BenchmarkResult(findings.part, findings.values, details=details, bundle=bundle), folder)
     sys.stdout.write(f"written to {path}\n")
+    sys.stdout.flush()
 
 
 def _write_report(path: Path, bench: Bench, found: list[Findings]) -> None:

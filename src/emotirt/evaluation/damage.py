@@ -26,35 +26,37 @@ NO_PHONEME = "-"
 
 def impulse(spoken: Spoken, rng: np.random.Generator) -> FloatArray:
     """Add a tenth of full scale to one sample."""
-    damaged = spoken.samples.copy()
+    damaged: FloatArray = spoken.samples.copy()
     damaged[_within(spoken, rng)] += IMPULSE
     return damaged
 
 
 def step(spoken: Spoken, rng: np.random.Generator) -> FloatArray:
     """Jump by a fifth of full scale and come back within 6 ms."""
-    damaged, place = spoken.samples.copy(), _within(spoken, rng)
+    damaged: FloatArray = spoken.samples.copy()
+    place = _within(spoken, rng)
     damaged[place : place + 200] += (STEP * np.exp(-np.arange(200) / 50.0)).astype(np.float32)
     return damaged
 
 
 def gap(spoken: Spoken, rng: np.random.Generator) -> FloatArray:
     """Lose 10 ms where it is loud, as if a block of samples had not arrived."""
-    damaged, place = spoken.samples.copy(), _within(spoken, rng, loud=True)
+    damaged: FloatArray = spoken.samples.copy()
+    place = _within(spoken, rng, loud=True)
     damaged[place : place + GAP_SAMPLES] = 0.0
     return damaged
 
 
 def missing_end(spoken: Spoken, rng: np.random.Generator) -> FloatArray:
     """Stop in the middle of the last vowel, silence after it."""
-    damaged = spoken.samples.copy()
+    damaged: FloatArray = spoken.samples.copy()
     damaged[_middle_of_last_vowel(spoken) :] = 0.0
     return damaged
 
 
 def faded_end(spoken: Spoken, rng: np.random.Generator) -> FloatArray:
     """Make everything from the last vowel's middle on 34 dB quieter."""
-    damaged = spoken.samples.copy()
+    damaged: FloatArray = spoken.samples.copy()
     damaged[_middle_of_last_vowel(spoken) :] *= np.float32(ENDING_GAIN)
     return damaged
 
