@@ -53,6 +53,13 @@ class Running:
         assert self.loop is not None
         asyncio.run_coroutine_threadsafe(self.engine.close(), self.loop).result(30)
 
+    def cut_connections(self) -> None:
+        """End all connections as a broken network does."""
+        assert self.server is not None
+        assert self.loop is not None
+        for connection in list(self.server.server_state.connections):
+            self.loop.call_soon_threadsafe(connection.transport.abort)  # type: ignore[union-attr]
+
     def run(self) -> None:
         asyncio.run(self._serve())
 
@@ -60,7 +67,11 @@ class Running:
         metrics = Metrics()
         self.loop = asyncio.get_running_loop()
         async with await AsyncEngine.open(
-            self.settings.bundle, threads=1, settings=self.engine_settings, observers=(metrics,)
+            self.settings.bundle,
+            threads=1,
+            settings=self.engine_settings,
+            observers=(metrics,),
+            voices_path=self.settings.voices,
         ) as self.engine:
             self.server = uvicorn.Server(uvicorn_config(self.engine, self.settings, metrics))
             self.is_up.set()
@@ -87,8 +98,8 @@ def running(settings: ServerSettings, engine_settings: EngineSettings | None = N
 
 
 @pytest.fixture(scope="session")
-def server_settings(tiny_bundle: Path) -> ServerSettings:
-    return ServerSettings(bundle=tiny_bundle, port=0, drain_s=5.0)
+def server_settings(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> ServerSettings:
+    return ServerSettings(bundle=tiny_bundle, voices=tmp_path_factory.mktemp("voices"), port=0, drain_s=5.0)
 
 
 @pytest.fixture(scope="session")

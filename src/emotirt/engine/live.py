@@ -35,6 +35,7 @@ from emotirt.engine.settings import (
 from emotirt.engine.stages import AcousticBatches, VocoderBatches
 from emotirt.engine.stream import AsyncSpeechStream, Mailbox
 from emotirt.engine.talk import Format, Pace, Talk
+from emotirt.engine.voices import AsyncUserVoices, ClonedVoice, NewVoice, UserVoices
 from emotirt.errors import EngineClosed
 from emotirt.runtime.open import AUTO
 from emotirt.scheduling.admission import Admission, Ticket
@@ -46,6 +47,8 @@ from emotirt.synthesis.speech import SpeechPlan
 from emotirt.synthesis.vocoder import BLOCK_FRAMES, FIRST_BLOCK_FRAMES
 from emotirt.types import Audio, Priority
 from emotirt.voices.prompts import PromptVectors
+from emotirt.voices.recording import Sources
+from emotirt.voices.voice_file import StoredVoice
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +64,13 @@ class AsyncEngine:
     """
 
     def __init__(
-        self, bundle: Bundle, backend: str, threads: int, settings: EngineSettings, observers: Sequence[Observer]
+        self,
+        bundle: Bundle,
+        backend: str,
+        threads: int,
+        settings: EngineSettings,
+        observers: Sequence[Observer],
+        voices_path: Path | str | None = None,
     ) -> None:
         """Load ``bundle``, which takes seconds; prefer ``AsyncEngine.open``."""
         self.bundle = bundle
@@ -79,7 +88,9 @@ class AsyncEngine:
         )
         runners = self._backend.runners
         encoder = runners.get(PROMPT_ENCODER)
-        self._planner = Planner(bundle, None if encoder is None else PromptVectors(bundle, encoder))
+        self.own_voices = AsyncUserVoices(UserVoices(bundle, voices_path, threads))
+        prompts = None if encoder is None else PromptVectors(bundle, encoder)
+        self._planner = Planner(bundle, prompts, self.own_voices.voices)
         stages: dict[str, Stage] = {
             ACOUSTIC: AcousticBatches(bundle, runners, limits[ACOUSTIC]),
             VOCODER: VocoderBatches(runners, self._format.hop_samples, self._format.context_frames),
@@ -111,6 +122,7 @@ class AsyncEngine:
         threads: int | None = None,
         settings: EngineSettings = _DEFAULT_SETTINGS,
         observers: Sequence[Observer] = (),
+        voices_path: Path | str | None = None,
     ) -> AsyncEngine:
         """Open an engine, and speak a little so that the first request is as fast as the others.
 
@@ -120,6 +132,7 @@ class AsyncEngine:
             threads: CPU threads of all lanes together, None for one a core.
             settings: how to schedule.
             observers: receive records of requests, batches and the backend.
+            voices_path: directory of the user's voices, None for the user's own.
 
         Raises:
             BundleError: the bundle is missing, broken or tampered with.
@@ -128,7 +141,7 @@ class AsyncEngine:
         """
 
         def opened() -> AsyncEngine:
-            return cls(*opened_parts(bundle_path, backend, threads), settings, observers)
+            return cls(*opened_parts(bundle_path, backend, threads), settings, observers, voices_path)
 
         engine = await asyncio.to_thread(opened)
         if settings.warm_up:
@@ -146,8 +159,14 @@ class AsyncEngine:
 
     @property
     def voices(self) -> tuple[VoiceEntry, ...]:
-        """Voices offered by name."""
-        return self._planner.catalog.voices
+        """Voices offered by name: the bundle's, then the user's."""
+        catalog = self._planner.catalog
+        return (*catalog.voices, *(voice.entry for voice in catalog.custom_voices))
+
+    @property
+    def custom_voices(self) -> tuple[StoredVoice, ...]:
+        """The user's voices that this engine speaks with."""
+        return self._planner.catalog.custom_voices
 
     @property
     def emotions(self) -> tuple[EmotionEntry, ...]:
@@ -167,6 +186,8 @@ class AsyncEngine:
         check_options(options)
         ticket = self._counters.entered(options.priority, self._deadline_s(options) == math.inf)
         try:
+            if request.has_recordings:
+                request = await self.own_voices.call(self._planner.encoded, request)
             plan = await asyncio.get_running_loop().run_in_executor(
                 self._readers, self._planner.plan_or_cut, request, options.strict
             )
@@ -184,6 +205,21 @@ class AsyncEngine:
         audio = Audio(np.concatenate([chunk.samples for chunk in chunks]), self.sample_rate_hz)
         spoken = tuple(chunk.spoken for chunk in chunks if chunk.spoken is not None)
         return SpeechResult(audio, stream.timings, stream.warnings, stream.voice, spoken)
+
+    async def clone(self, new: NewVoice, recordings: Sources) -> ClonedVoice:
+        """Make a voice from recordings of one person and keep it; see ``UserVoices.clone``, and Overloaded."""
+        self._check_open()
+        return await self.own_voices.call(self.own_voices.voices.clone, new, recordings)
+
+    async def blend(self, new: NewVoice, mixture: str) -> StoredVoice:
+        """Keep a mixture of voices under a name; see ``UserVoices.blend``, and Overloaded."""
+        self._check_open()
+        return await self.own_voices.call(self.own_voices.voices.blend, new, mixture)
+
+    async def remove_voice(self, name: str) -> None:
+        """Forget a voice of the user; see ``UserVoices.remove``, and Overloaded."""
+        self._check_open()
+        await self.own_voices.call(self.own_voices.voices.remove, name)
 
     def stats(self) -> EngineStats:
         """Return counters and gauges of this moment."""
@@ -260,6 +296,7 @@ class AsyncEngine:
     def _release(self, drain_s: float) -> None:
         self._loop.close(drain_s)
         self._readers.shutdown(wait=True)
+        self.own_voices.close()
         self._backend.close()
         logger.info("engine closed")
 
