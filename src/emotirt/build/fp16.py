@@ -39,14 +39,14 @@ class Islands:
 
     kinds: frozenset[str] = frozenset()
     sources: frozenset[str] = frozenset()
-    kept: frozenset[str] = frozenset()
+    ends: frozenset[str] = frozenset()
     outputs: frozenset[str] = frozenset()
 
 
 ISLANDS = Islands(
     kinds=frozenset({"Range", "ReduceSum", "ReduceMean", "Pow", "Tanh", "Log", "Sin", "Cos"}),
     sources=frozenset({"CumSum", "Exp", "Log", "Range"}),
-    ends=frozenset({"Sin", "Cos", "Softmax", "Tanh"}),
+    ends=frozenset({"Sin", "Cos", "Softmax", "Tanh", "Less", "Greater"}),
     outputs=frozenset({"durations"}),
 )
 
