@@ -1,7 +1,7 @@
 """Real inputs for every stage of a bundle, made from texts by the bundle itself: for parity and for calibration.
 
-No corpus is needed: the float32 stages turn the sentences below into tokens, mels and audio, with the bundle's voices and
-emotions in turn.
+No corpus is needed: the float32 stages turn the sentences below into tokens, mels and audio, with the bundle's voices
+and emotions in turn.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ TEXTS = {
         "Thick fog rolled over the valley and swallowed the bridge, the mill and the road.",
         "Stop! That box is full of glass, and the floor is wet.",
         "Judge the soup by its smell, the chef by his shoes, and the house by its quiet.",
-        "When the orchestra finally returned from its long journey through the northern islands, the children lined both "
-        "sides of the harbour, waved yellow scarves and sang until the last lantern had gone out.",
+        "When the orchestra finally returned from its long journey through the northern islands, the children lined "
+        "both sides of the harbour, waved yellow scarves and sang until the last lantern had gone out.",
     ),
     "zh": (
         "好。",

@@ -1,54 +1,22 @@
 """A float32 graph as a strongly typed float16 graph with float32 islands and float32 boundaries.
 
-Every tensor gets one type. Where a float16 node reads a float32 tensor, or the other way round, one Cast stands between,
-shared by all readers. Islands are nodes that stay in float32 because half precision was measured to fail there; they are
-found by what they compute, not by name, so that both families of bundles and INT8 graphs are served by one rule.
+Every tensor gets one type. Where a float16 node reads a float32 tensor, or the other way round, one Cast stands
+between, shared by all readers. Which nodes stay in float32 is decided in ``islands``.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from emotirt.build.fold import folded, serialized
+from emotirt.build.islands import ISLANDS, Islands, float32_nodes
 
 QUANTIZED_OPSET = 19
 """The first in which QuantizeLinear and DequantizeLinear take float16."""
-_CONTRACTIONS = frozenset({"MatMul", "Gemm", "Conv", "ConvTranspose", "LayerNormalization"})
-_LARGEST = float(np.finfo(np.float16).max)
-
-
-@dataclass(frozen=True, slots=True)
-class Islands:
-    """What stays in float32.
-
-    Attributes:
-        kinds: operators, wherever they stand.
-        sources: operators whose results stay float32 up to the next matrix product, convolution or norm, which itself
-            is float16, or up to the next operator of ``ends``, whose result is float16.
-        ends: operators whose results are small whatever goes in.
-        outputs: graph outputs that are float32 from the first node on.
-
-    A node with a constant past the range of float16 is treated as one of ``sources``.
-    """
-
-    kinds: frozenset[str] = frozenset()
-    sources: frozenset[str] = frozenset()
-    ends: frozenset[str] = frozenset()
-    outputs: frozenset[str] = frozenset()
-
-
-ISLANDS = Islands(
-    kinds=frozenset({"Range", "ReduceSum", "ReduceMean", "Pow", "Tanh", "Log", "Sin", "Cos"}),
-    sources=frozenset({"CumSum", "Exp", "Log", "Range"}),
-    ends=frozenset({"Sin", "Cos", "Softmax", "Tanh", "Less", "Greater"}),
-    outputs=frozenset({"durations"}),
-)
 
 
 def to_fp16(graph: bytes, islands: Islands = ISLANDS) -> bytes:
@@ -68,56 +36,6 @@ def to_fp16(graph: bytes, islands: Islands = ISLANDS) -> bytes:
         model = onnx.version_converter.convert_version(model, QUANTIZED_OPSET)
     _Typing(model, wide).apply()
     return serialized(model, "the float16 graph")
-
-
-def float32_nodes(model: onnx.ModelProto, islands: Islands = ISLANDS) -> frozenset[str]:
-    """Name the nodes that stay in float32; a weakly typed builder needs them by name.
-
-    Args: model: from ``folded``.
-    """
-    readers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
-    producer = {}
-    for node in model.graph.node:
-        for name in node.input:
-            readers[name].append(node)
-        for name in node.output:
-            producer[name] = node
-    found = {node.name for node in model.graph.node if node.op_type in islands.kinds}
-    unfit = _unfit(model.graph)
-    for node in model.graph.node:
-        if node.op_type in islands.sources or unfit & set(node.input):
-            found |= _downstream(node, readers, islands.ends)
-    waiting = [producer[name] for name in islands.outputs if name in producer]
-    above: set[str] = set()
-    while waiting:
-        node = waiting.pop()
-        if node.name not in above:
-            above.add(node.name)
-            waiting += [producer[name] for name in node.input if name in producer]
-    return frozenset(found | above)
-
-
-def _unfit(graph: onnx.GraphProto) -> set[str]:
-    """Name the constants that float16 cannot hold."""
-    return {
-        item.name
-        for item in graph.initializer
-        if item.data_type == TensorProto.FLOAT and np.abs(numpy_helper.to_array(item)).max(initial=0.0) > _LARGEST
-    }
-
-
-def _downstream(start: onnx.NodeProto, readers: dict[str, list[onnx.NodeProto]], ends: frozenset[str]) -> set[str]:
-    """Name ``start`` and what follows it, up to a contraction, or up to and with one of ``ends``."""
-    found, waiting = {start.name}, [start]
-    while waiting:
-        node = waiting.pop()
-        for reader in (reader for name in node.output for reader in readers[name]):
-            if reader.name in found or reader.op_type in _CONTRACTIONS:
-                continue
-            found.add(reader.name)
-            if reader.op_type not in ends:
-                waiting.append(reader)
-    return found
 
 
 class _Typing:
