@@ -194,7 +194,8 @@ def _refusal(error: Any, graph: bytes) -> str:
     else:
         name, kind = _node_at(graph, error.node())
     place = f"node {name!r} ({kind})" if name or kind else "the graph"
-    return f"{place}: {' '.join(error.desc().split())}"
+    code = getattr(error.code(), "name", str(error.code())).replace("_", " ").lower()
+    return f"{place}: {code}, {' '.join(error.desc().split())}"
 
 
 def _node_at(graph: bytes, index: int) -> tuple[str, str]:
