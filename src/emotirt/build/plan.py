@@ -68,13 +68,18 @@ class PlanBuilder:
     def __init__(self, library: Library, cache: PlanCache, options: PlanOptions | None = None) -> None:
         """Find out what to build for.
 
-        Raises: BackendUnavailable: this TensorRT measures on a GPU and there is none. PlanFailed: the compute
-            capabilities asked for are not possible.
+        Raises: BackendUnavailable: this TensorRT measures on a GPU and there is none. PlanFailed: options
+            that are not possible with it.
         """
         self._library = library
         self._cache = cache
         self._options = options or PlanOptions()
         self._adapter = _ADAPTERS[library.adapter]()
+        if self._options.version_compatible and not self._adapter.has_lean_runtime:
+            raise PlanFailed(
+                "the packages of TensorRT for RTX hold no lean runtime, so no plan can be version-compatible; take "
+                "--target tensorrt, or leave --version-compatible out and build again after an update"
+            )
         gpu = find_gpu() if self._adapter.needs_gpu else None
         name, capability = (gpu.name, gpu.compute_capability) if gpu else ("", "")
         capabilities = self._adapter.capabilities(self._options.compute_capabilities, capability)

@@ -57,6 +57,9 @@ class Adapter(Protocol):
     needs_gpu: bool
     """Whether it measures kernels on the GPU that will run the plan."""
 
+    has_lean_runtime: bool
+    """Whether its package holds the runtime that version-compatible plans carry along."""
+
     default_level: int | None
     """Optimization level where none is asked for."""
 

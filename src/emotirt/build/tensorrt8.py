@@ -20,6 +20,7 @@ class Tensorrt8:
     """Adapter of TensorRT 8.6."""
 
     needs_gpu = True
+    has_lean_runtime = True
     default_level: int | None = 2
     """A vocoder window of 937 frames takes 90 s to build at level 2 on an H200, and more above."""
 

@@ -19,6 +19,7 @@ class TensorrtRtx:
     """Adapter of TensorRT for RTX."""
 
     needs_gpu = False
+    has_lean_runtime = False
     default_level: int | None = None
 
     def capabilities(self, asked: tuple[str, ...], here: str) -> tuple[str, ...]:

@@ -11,25 +11,10 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from emotirt.cli.doctor_gpu import gpu_findings, plan_findings
+from emotirt.cli.finding import Finding
 from emotirt.errors import EmotiRTError
 from emotirt.runtime.open import AUTO, backends, default_threads, resolve_backend
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report.
-
-    Attributes:
-        area: python, package, backend, player or bundle.
-        name: what was looked at.
-        state: ``ok``, ``unused``, ``missing`` (optional) or ``broken`` (speech will not work).
-        detail: version, path, or how to install it.
-    """
-
-    area: str
-    name: str
-    state: str
-    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +50,6 @@ _PACKAGES = (
 )
 _BACKENDS = (
     _Package("onnxruntime", ("onnxruntime", "onnxruntime-gpu"), True, "pip install emotirt"),
-    _Package("tensorrt", ("tensorrt",), False, "on an NVIDIA GPU: pip install 'emotirt[tensorrt]'"),
-    _Package(
-        "tensorrt_rtx",
-        ("tensorrt-rtx", "tensorrt_rtx"),
-        False,
-        "on a GeForce or RTX GPU: pip install 'emotirt[tensorrt-rtx]'",
-    ),
     _Package("torch", ("torch",), False, "only for training and building: pip install 'emotirt[train]'"),
 )
 
@@ -99,6 +77,7 @@ def system_findings() -> list[Finding]:
     found = [Finding("python", platform.python_version(), "ok", f"{sys.executable}, {platform.platform()}")]
     found += [_package_finding("package", item) for item in _PACKAGES]
     found += [_package_finding("backend", item) for item in _BACKENDS]
+    found += gpu_findings()
     found.append(_player_finding())
     return found
 
@@ -124,6 +103,7 @@ def bundle_findings(path: Path | None) -> list[Finding]:
         ),
         Finding("bundle", "voices", "ok", voices),
         Finding("bundle", "emotions", "ok", ", ".join(bundle.emotions)),
+        *plan_findings(bundle),
     ]
 
 
