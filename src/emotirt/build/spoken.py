@@ -68,20 +68,31 @@ class Spoken:
     outputs: Mapping[str, Mapping[str, Array]]
 
     @property
+    def tokens(self) -> int:
+        """Length in tokens."""
+        return int(self.feeds[TEXT_ENCODER]["ids"].shape[1])
+
+    @property
     def frames(self) -> int:
         """Length in mel frames."""
         return int(self.feeds[VOCODER]["mel"].shape[2])
 
 
-def spoken_utterances(bundle: Bundle, texts: Mapping[str, Sequence[str]] = TEXTS, threads: int = 1) -> list[Spoken]:
-    """Say texts with every stage of a bundle in float32.
+def spoken_utterances(
+    bundle: Bundle,
+    texts: Mapping[str, Sequence[str]] = TEXTS,
+    threads: int = 1,
+    runners: Mapping[str, Runner] | None = None,
+) -> list[Spoken]:
+    """Say texts with every stage of a bundle.
 
     Args:
         bundle: of either family.
         texts: language to sentences; languages that the bundle lacks are left out.
-        threads: of ONNX Runtime.
+        threads: of ONNX Runtime, which runs the stages in float32.
+        runners: of the stages in place of that; they stay open.
 
-    Returns: the utterances, shortest first.
+    Returns: the utterances, those of the fewest tokens first: the same order whatever the runners make of them.
     Raises: BuildError: no text in a language of the bundle. BundleError, BackendError: as its stages.
     """
     frontend = _frontend(bundle)
@@ -94,16 +105,16 @@ def spoken_utterances(bundle: Bundle, texts: Mapping[str, Sequence[str]] = TEXTS
     ]
     if not said:
         raise BuildError(f"no text in {', '.join(bundle.manifest.languages)}; there are some in {', '.join(texts)}")
-    runners = {stage: open_runner(bundle, stage, threads=threads) for stage in bundle.manifest.stages}
+    opened = {} if runners else {stage: open_runner(bundle, stage, threads=threads) for stage in bundle.manifest.stages}
     try:
         spoken = [
-            _said(utterance, *condition, runners, bundle)
+            _said(utterance, *condition, runners or opened, bundle)
             for (utterance, _), condition in zip(said, _conditions(bundle, [item for _, item in said]), strict=True)
         ]
     finally:
-        for runner in runners.values():
+        for runner in opened.values():
             runner.close()
-    return sorted(spoken, key=lambda item: item.frames)
+    return sorted(spoken, key=lambda item: item.tokens)
 
 
 def _frontend(bundle: Bundle) -> Frontend:
