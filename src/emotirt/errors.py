@@ -21,10 +21,12 @@ EmotiRTError
 ├── BuildError
 │   ├── ExportFailed
 │   ├── ImportFailed          somebody else's model that cannot be taken over
+│   ├── PlanFailed            TensorRT refuses a graph or cannot build its plan
 │   └── ParityFailed
 ├── TrainingError             corpus, features or checkpoint unusable
 └── BackendError
     ├── BackendUnavailable    a library or device is missing
+    ├── PlanUnusable          a TensorRT plan is missing, cut, damaged, or made for something else; says which
     ├── WorkerLost            the worker process died, hung or never came up
     └── OutputPoisoned        a backend gave NaN, silence or clipping where there should be speech
 
@@ -126,6 +128,10 @@ class ImportFailed(BuildError):
     """A model of another project could not be taken over."""
 
 
+class PlanFailed(BuildError):
+    """TensorRT refuses a graph or cannot build its plan."""
+
+
 class ParityFailed(BuildError):
     """An exported stage differs from its reference."""
 
@@ -140,6 +146,18 @@ class BackendError(EmotiRTError):
 
 class BackendUnavailable(BackendError):
     """A backend's library or device is missing."""
+
+
+class PlanUnusable(BackendError):
+    """There is no plan to load.
+
+    Attributes:
+        reason: one of ``bundle.plan_cache.Reason``.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class WorkerLost(BackendError):

@@ -67,10 +67,12 @@ RULES: dict[type[Exception], Rule] = {
     errors.BuildError: _ours(500, "internal_error"),
     errors.ExportFailed: _ours(500, "internal_error"),
     errors.ImportFailed: _ours(500, "internal_error"),
+    errors.PlanFailed: _ours(500, "internal_error"),
     errors.ParityFailed: _ours(500, "internal_error"),
     errors.TrainingError: _ours(500, "internal_error"),
     errors.BackendError: _ours(503, "backend_failed"),
     errors.BackendUnavailable: _ours(503, "backend_unavailable"),
+    errors.PlanUnusable: _ours(503, "backend_unavailable"),
     errors.WorkerLost: _ours(503, "backend_failed"),
     errors.OutputPoisoned: _ours(503, "backend_failed"),
 }
