@@ -1,4 +1,4 @@
-"""Every stage of a bundle in a precision: which rewrites it takes, and the graphs that builders of plans are given."""
+"""Every stage of a bundle in a precision: which rewrites it takes, and what is measured for them."""
 
 from __future__ import annotations
 
@@ -7,21 +7,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from emotirt.build.calibration import Method, calibrate
-from emotirt.build.fold import folded, serialized
 from emotirt.build.fp16 import to_fp16
 from emotirt.build.int8 import to_int8
-from emotirt.build.islands import float32_nodes
 from emotirt.build.sensitivity import LayerCost, Quantizer
 from emotirt.build.spoken import TEXTS, Spoken, spoken_utterances
 from emotirt.bundle.contract import VOCODER
+from emotirt.bundle.plans import FLOAT32, INT8, PRECISIONS
 from emotirt.bundle.store import Bundle
 from emotirt.errors import BuildError
 from emotirt.runtime.open import open_runner
 
 logger = logging.getLogger(__name__)
 
-FLOAT32, FP16, INT8 = "float32", "fp16", "int8"
-PRECISIONS = (FLOAT32, FP16, INT8)
 QUANTIZED_STAGES = (VOCODER,)
 """Where nearly all the arithmetic is; the other stages are float16 in an int8 bundle too."""
 CALIBRATION_FRAMES = 2500
@@ -46,19 +43,6 @@ class Quantization:
     costs: tuple[LayerCost, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class WeaklyTyped:
-    """A stage for a builder that chooses types itself, such as TensorRT 8.6.
-
-    Attributes:
-        graph: float32 with explicit quantization where there is any, opset 17.
-        float32_nodes: names of nodes that must stay in float32; TensorRT's layers are named after them.
-    """
-
-    graph: bytes
-    float32_nodes: frozenset[str]
-
-
 def precision_graph(bundle: Bundle, stage: str, precision: str, quantization: Quantization | None = None) -> bytes:
     """Return a stage strongly typed in a precision, for TensorRT 10 and later and TensorRT-RTX.
 
@@ -74,21 +58,9 @@ def precision_graph(bundle: Bundle, stage: str, precision: str, quantization: Qu
     if _checked(precision) == FLOAT32:
         return graph
     if precision == INT8 and stage in QUANTIZED_STAGES:
-        graph = _quantized(bundle, stage, quantization)
+        known = quantization or measured_quantization(bundle, stage)
+        graph = to_int8(graph, known.ranges, known.kept, known.residuals)
     return to_fp16(graph)
-
-
-def weakly_typed_graph(
-    bundle: Bundle, stage: str, precision: str, quantization: Quantization | None = None
-) -> WeaklyTyped:
-    """Return a stage for TensorRT 8.6: types are the builder's, but for the nodes named; see ``precision_graph``."""
-    graph = bundle.stage_bytes(stage)
-    if _checked(precision) == INT8 and stage in QUANTIZED_STAGES:
-        graph = _quantized(bundle, stage, quantization)
-    model = folded(graph)
-    nodes = (node.name for node in model.graph.node)
-    wide = frozenset(nodes) if precision == FLOAT32 else float32_nodes(model)
-    return WeaklyTyped(serialized(model, "the folded graph"), wide)
 
 
 def measured_quantization(
@@ -113,11 +85,6 @@ def measured_quantization(
         return Quantization(ranges, tuple(quantizer.kept(costs)), residuals, tuple(costs))
     finally:
         reference.close()
-
-
-def _quantized(bundle: Bundle, stage: str, quantization: Quantization | None) -> bytes:
-    known = quantization or measured_quantization(bundle, stage)
-    return to_int8(bundle.stage_bytes(stage), known.ranges, known.kept, known.residuals)
 
 
 def _checked(precision: str) -> str:
