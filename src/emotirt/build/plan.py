@@ -27,11 +27,21 @@ from emotirt.build.plan_network import (
     parsed_network,
     watched,
 )
+from emotirt.build.precision import QUANTIZED_STAGES, measured_quantization
 from emotirt.build.tensorrt8 import Tensorrt8
 from emotirt.build.tensorrt10 import Tensorrt10
 from emotirt.build.tensorrt_rtx import TensorrtRtx
 from emotirt.bundle.plan_cache import PlanCache, Reason
-from emotirt.bundle.plans import TENSORRT, TENSORRT_8, TENSORRT_RTX, PlanKey, PlanPlace, PlanRecord, stage_precision
+from emotirt.bundle.plans import (
+    INT8,
+    TENSORRT,
+    TENSORRT_8,
+    TENSORRT_RTX,
+    PlanKey,
+    PlanPlace,
+    PlanRecord,
+    stage_precision,
+)
 from emotirt.bundle.profiles import plan_key
 from emotirt.bundle.store import Bundle
 from emotirt.errors import PlanFailed, PlanUnusable
@@ -135,7 +145,9 @@ class PlanBuilder:
 
     def _stored(self, bundle: Bundle, key: PlanKey, progress: Progress) -> PlanRecord:
         start = time.perf_counter()
-        graph = plan_graph(bundle.stage_bytes(key.stage), key.stage, key.precision)
+        measured = key.precision == INT8 and key.stage in QUANTIZED_STAGES
+        quantization = measured_quantization(bundle, key.stage) if measured else None
+        graph = plan_graph(bundle.stage_bytes(key.stage), key.stage, key.precision, quantization)
         order = PlanOrder(
             key.stage,
             key.precision,
