@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emotirt.build.plan_adapter import Adapter, PlanOptions, PlanOrder
 from emotirt.build.plan_graph import plan_graph
@@ -27,7 +27,6 @@ from emotirt.build.plan_network import (
     parsed_network,
     watched,
 )
-from emotirt.build.precision import QUANTIZED_STAGES, measured_quantization
 from emotirt.build.tensorrt8 import Tensorrt8
 from emotirt.build.tensorrt10 import Tensorrt10
 from emotirt.build.tensorrt_rtx import TensorrtRtx
@@ -47,6 +46,9 @@ from emotirt.bundle.store import Bundle
 from emotirt.errors import PlanFailed, PlanUnusable
 from emotirt.runtime.gpu import find_gpu
 from emotirt.runtime.tensorrt_library import Library
+
+if TYPE_CHECKING:
+    from emotirt.build.precision import Quantization
 
 logger = logging.getLogger(__name__)
 
@@ -145,9 +147,9 @@ class PlanBuilder:
 
     def _stored(self, bundle: Bundle, key: PlanKey, progress: Progress) -> PlanRecord:
         start = time.perf_counter()
-        measured = key.precision == INT8 and key.stage in QUANTIZED_STAGES
-        quantization = measured_quantization(bundle, key.stage) if measured else None
-        graph = plan_graph(bundle.stage_bytes(key.stage), key.stage, key.precision, quantization)
+        graph = plan_graph(
+            bundle.stage_bytes(key.stage), key.stage, key.precision, _quantization(bundle, key.stage, key.precision)
+        )
         order = PlanOrder(
             key.stage,
             key.precision,
@@ -171,6 +173,15 @@ class PlanBuilder:
             return self._cache.find(key).record, ""
         except PlanUnusable as exc:
             return None, "" if exc.reason is Reason.MISSING else str(exc).partition("; build it")[0]
+
+
+def _quantization(bundle: Bundle, stage: str, precision: str) -> Quantization | None:
+    """Measure how a stage is to be quantized, where it is; this speaks with the bundle and takes a minute."""
+    if precision != INT8:
+        return None
+    from emotirt.build.precision import QUANTIZED_STAGES, measured_quantization  # needs onnxruntime and a front end
+
+    return measured_quantization(bundle, stage) if stage in QUANTIZED_STAGES else None
 
 
 def build_plan(

@@ -5,6 +5,8 @@ Every change made here beyond the precision keeps each number as it is.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
@@ -12,9 +14,11 @@ from onnx import TensorProto, helper, numpy_helper
 from emotirt.build.fold import constants, folded, serialized
 from emotirt.build.fp16 import to_fp16
 from emotirt.build.int8 import to_int8
-from emotirt.build.precision import Quantization
 from emotirt.bundle.plans import FLOAT32, FP16
 from emotirt.errors import PlanFailed
+
+if TYPE_CHECKING:
+    from emotirt.build.precision import Quantization
 
 
 def plan_graph(graph: bytes, stage: str, precision: str, quantization: Quantization | None = None) -> bytes:
