@@ -147,10 +147,23 @@ class PlanBuilder:
 
     def _stored(self, bundle: Bundle, key: PlanKey, progress: Progress) -> PlanRecord:
         start = time.perf_counter()
-        graph = plan_graph(
-            bundle.stage_bytes(key.stage), key.stage, key.precision, _quantization(bundle, key.stage, key.precision)
-        )
-        order = PlanOrder(
+        order = self._order(bundle, key)
+        timing = self._cache.timing_cache_path(key.adapter, key.tensorrt_version, key.gpu_name)
+        data, times = build_plan(self._library.module, self._adapter, order, _content(timing), progress)
+        digest = hashlib.sha256(order.graph).hexdigest()
+        record = self._cache.store(key, data, digest, time.perf_counter() - start)
+        if times:
+            self._cache.store_timing(timing, times)
+        return record
+
+    def _order(self, bundle: Bundle, key: PlanKey) -> PlanOrder:
+        """Rewrite a stage's graph to the precision; what 8.6 cannot parse in float16 it gets in float32, with types."""
+        source = bundle.stage_bytes(key.stage)
+        quantization = _quantization(bundle, key.stage, key.precision)
+        graph, typed = plan_graph(source, key.stage, key.precision, quantization), b""
+        if quantization is not None and not self._adapter.takes_quantized_half:
+            graph, typed = plan_graph(source, key.stage, key.precision, quantization, half=False), graph
+        return PlanOrder(
             key.stage,
             key.precision,
             graph,
@@ -158,14 +171,8 @@ class PlanBuilder:
             key.compute_capabilities,
             key.version_compatible,
             key.optimization_level,
+            typed,
         )
-        timing = self._cache.timing_cache_path(key.adapter, key.tensorrt_version, key.gpu_name)
-        data, times = build_plan(self._library.module, self._adapter, order, _content(timing), progress)
-        digest = hashlib.sha256(graph).hexdigest()
-        record = self._cache.store(key, data, digest, time.perf_counter() - start)
-        if times:
-            self._cache.store_timing(timing, times)
-        return record
 
     def _cached(self, key: PlanKey) -> tuple[PlanRecord | None, str]:
         """Return the record of a sound plan that serves, or why there is none where there is one much like it."""

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from emotirt.build.precision import Quantization
 
 
-def plan_graph(graph: bytes, stage: str, precision: str, quantization: Quantization | None = None) -> bytes:
+def plan_graph(
+    graph: bytes, stage: str, precision: str, quantization: Quantization | None = None, half: bool = True
+) -> bytes:
     """Prepare a stage's graph.
 
     Args:
@@ -29,6 +31,7 @@ def plan_graph(graph: bytes, stage: str, precision: str, quantization: Quantizat
         stage: its name.
         precision: one of ``bundle.plans.PRECISIONS``.
         quantization: of the stage, for ``int8``.
+        half: of an int8 graph, whether everything that is not quantized becomes float16.
 
     Returns: a serialized model with the same inputs and outputs.
     Raises: BuildError: no valid model, or PlanFailed: this precision is not offered for this stage.
@@ -39,7 +42,7 @@ def plan_graph(graph: bytes, stage: str, precision: str, quantization: Quantizat
         model = onnx.load_from_string(to_fp16(graph))
     elif quantization is not None:
         quantized = to_int8(graph, quantization.ranges, quantization.kept, quantization.residuals)
-        model = onnx.load_from_string(to_fp16(quantized))
+        model = onnx.load_from_string(to_fp16(quantized) if half else quantized)
     else:
         raise PlanFailed(f"stage {stage} is not offered in {precision}; take float32 or fp16")
     whole_ranges(model)
