@@ -85,19 +85,23 @@ class PlanCache:
     def find(self, key: PlanKey) -> StoredPlan:
         """Read the plan of this key, or another that serves as well; see ``PlanKey.difference``.
 
+        Of several the one with the highest optimization level is taken.
+
         Raises: PlanUnusable: as ``load``; ``STALE`` says how the nearest plan of the same stage, graph and precision
             differs.
         """
-        if self.record_path(key).exists():
-            return self.load(key)
-        differences = []
+        serving, differences = [], []
         for record in self.records():
             difference = record.key.difference(key)
             if not difference:
-                return StoredPlan(record, self._data(record))
-            same = ("stage", "graph_sha256", "precision")
-            if all(getattr(record.key, name) == getattr(key, name) for name in same):
+                serving.append(record)
+            elif all(getattr(record.key, name) == getattr(key, name) for name in _SUBJECT):
                 differences.append(difference)
+        if serving:
+            best = max(serving, key=lambda record: (record.key.optimization_level or 0, record.key == key))
+            return StoredPlan(best, self._data(best))
+        if self.record_path(key).exists():
+            return self.load(key)
         what = f"the {key.precision} plan of stage {key.stage}"
         if differences:
             raise PlanUnusable(f"{what} in {self.directory} does not fit: {differences[-1]}; {_REMEDY}", Reason.STALE)
@@ -190,6 +194,8 @@ class PlanCache:
             ) from exc
 
 
+_SUBJECT = ("stage", "graph_sha256", "precision")
+"""What makes a plan that does not fit worth a word about how it differs."""
 _REMEDY = "build it with 'emotirt build --target tensorrt' or 'tensorrt-rtx'"
 
 

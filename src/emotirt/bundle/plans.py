@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from emotirt.bundle.contract import VOCODER
+
 RECORD_VERSION = 1
 RECIPE = 1
 """Raised whenever the build would make another plan of the very same inputs, so that older ones are made anew."""
@@ -70,6 +72,23 @@ class Profile:
 
 
 @dataclass(frozen=True, slots=True)
+class PlanPlace:
+    """Where a plan loads.
+
+    Attributes:
+        adapter: one of ``ADAPTERS``.
+        tensorrt_version: in full, as the library names itself.
+        gpu_name: the GPU it is tuned on and for; empty where any of the capabilities does.
+        compute_capabilities: like ``("8.6", "8.9")``, ascending.
+    """
+
+    adapter: str
+    tensorrt_version: str
+    gpu_name: str
+    compute_capabilities: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class PlanKey:
     """Everything that decides what a plan holds and where it loads.
 
@@ -107,13 +126,16 @@ class PlanKey:
     def difference(self, needed: PlanKey) -> str:
         """Say why a plan of this key cannot stand for the one of ``needed``; empty where it can.
 
-        A plan for several compute capabilities serves each of them, one that is tied to no GPU serves every GPU, and
-        a version-compatible one serves later and earlier releases of its major version.
+        A plan for several compute capabilities serves each of them, one that is tied to no GPU serves every GPU, a
+        version-compatible one serves its own and later releases of its major version, and where no optimization level
+        is asked for, any will do.
         """
-        for name in ("stage", "precision", "graph_sha256", "adapter", "profiles", "optimization_level", "recipe"):
+        for name in ("stage", "precision", "graph_sha256", "adapter", "profiles", "recipe"):
             mine, wanted = getattr(self, name), getattr(needed, name)
             if mine != wanted:
                 return f"its {name} differs" if name == "profiles" else f"its {name} is {mine}, needed is {wanted}"
+        if needed.optimization_level not in (None, self.optimization_level):
+            return f"its optimization level is {self.optimization_level}, needed is {needed.optimization_level}"
         if not self._version_serves(needed):
             return f"it was built by version {self.tensorrt_version}, here is {needed.tensorrt_version}"
         if not set(needed.compute_capabilities) <= set(self.compute_capabilities):
@@ -126,9 +148,10 @@ class PlanKey:
         return ""
 
     def _version_serves(self, needed: PlanKey) -> bool:
-        if self.version_compatible:
-            return self.tensorrt_version.partition(".")[0] == needed.tensorrt_version.partition(".")[0]
-        return self.tensorrt_version == needed.tensorrt_version and not needed.version_compatible
+        if not self.version_compatible:
+            return self.tensorrt_version == needed.tensorrt_version and not needed.version_compatible
+        mine, here = _numbers(self.tensorrt_version), _numbers(needed.tensorrt_version)
+        return mine[:1] == here[:1] and mine <= here
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +171,14 @@ class PlanRecord:
     plan_bytes: int
     built_graph_sha256: str
     build_s: float
+
+
+def stage_precision(stage: str, precision: str) -> str:
+    """Return the precision of a stage where a whole bundle is asked for in one.
+
+    Only the vocoder is quantized; beside an int8 vocoder the other stages compute in fp16.
+    """
+    return FP16 if precision == INT8 and stage != VOCODER else precision
 
 
 def json_from_record(record: PlanRecord) -> bytes:
@@ -178,6 +209,10 @@ def record_from_json(data: bytes) -> PlanRecord:
         if not isinstance(getattr(record, item.name), expected):  # type: ignore[arg-type]  # a type or a tuple of them
             raise ValueError(f"{item.name} is {getattr(record, item.name)!r}")
     return record
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())
 
 
 def _profile(item: Mapping[str, Any]) -> Profile:

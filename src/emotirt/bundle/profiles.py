@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 from emotirt.bundle.contract import DECODER, PROMPT_ENCODER, REFERENCE_ENCODER, TEXT_ENCODER, VOCODER, stage_contract
 from emotirt.bundle.manifest import Manifest
-from emotirt.bundle.plans import Profile, Shape, ShapeRange
+from emotirt.bundle.plans import PlanKey, PlanPlace, Profile, Shape, ShapeRange
 from emotirt.types import TensorSpec
 
 AxisRange = tuple[int, int, int]
@@ -49,6 +49,38 @@ def stage_profiles(manifest: Manifest, stage: str) -> tuple[Profile, ...]:
     own = manifest.profiles.get(stage)
     tables: Sequence[Axes] = _default_axes(stage, manifest) if own is None else own
     return tuple(profile_from_axes(axes, specs) for axes in tables)
+
+
+def plan_key(
+    manifest: Manifest,
+    stage: str,
+    precision: str,
+    place: PlanPlace,
+    version_compatible: bool = False,
+    optimization_level: int | None = None,
+) -> PlanKey:
+    """Name the plan of a stage for a place: what build makes and what serving looks for.
+
+    Args:
+        manifest: of the bundle.
+        stage: one that the bundle has.
+        precision: of this stage, see ``plans.stage_precision``.
+        place: where it is to load.
+        version_compatible: loads in later releases too; serving takes either.
+        optimization_level: of the builder; serving takes any.
+    """
+    return PlanKey(
+        stage,
+        precision,
+        manifest.stages[stage].sha256,
+        place.adapter,
+        place.tensorrt_version,
+        place.gpu_name,
+        place.compute_capabilities,
+        stage_profiles(manifest, stage),
+        version_compatible,
+        optimization_level,
+    )
 
 
 def profile_from_axes(axes: Axes, specs: Sequence[TensorSpec]) -> Profile:

@@ -104,6 +104,15 @@ def test_a_plan_for_several_capabilities_is_found(cache: PlanCache) -> None:
     assert (found.record.key, found.data) == (several, DATA)
 
 
+def test_the_best_of_several_is_found(cache: PlanCache) -> None:
+    better = replace(KEY, optimization_level=5)
+    for key, data in ((KEY, b"usual"), (better, b"better"), (replace(KEY, optimization_level=2), b"quick")):
+        cache.store(key, data, "ef" * 32, 1.0)
+    assert cache.find(KEY).data == b"better"
+    assert cache.load(KEY).data == b"usual"
+    assert cache.find(replace(KEY, optimization_level=2)).data == b"quick"
+
+
 def test_a_full_disk_leaves_the_cache_as_it_was(cache: PlanCache) -> None:
     kept = replace(KEY, stage="decoder")
     cache.store(kept, DATA, "ef" * 32, 1.0)

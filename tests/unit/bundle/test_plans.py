@@ -6,6 +6,8 @@ from dataclasses import replace
 import pytest
 
 from emotirt.bundle.plans import (
+    FP16,
+    INT8,
     TENSORRT,
     TENSORRT_RTX,
     PlanKey,
@@ -14,6 +16,7 @@ from emotirt.bundle.plans import (
     ShapeRange,
     json_from_record,
     record_from_json,
+    stage_precision,
 )
 
 PROFILE = Profile((("mel", ShapeRange((1, 80, 50), (8, 80, 122), (32, 80, 200))),))
@@ -54,8 +57,12 @@ def test_what_a_plan_can_stand_for() -> None:
     assert not several.difference(replace(several, gpu_name="GeForce RTX 4090", compute_capabilities=("8.9",)))
     assert "compute capability" in several.difference(replace(several, compute_capabilities=("12.0",)))
     lasting = replace(KEY, version_compatible=True)
-    assert not lasting.difference(replace(KEY, tensorrt_version="10.1.0"))
+    assert not lasting.difference(replace(KEY, tensorrt_version="10.16.1"))
+    assert "version" in lasting.difference(replace(KEY, tensorrt_version="10.8.0"))
     assert "version" in lasting.difference(replace(KEY, tensorrt_version="11.1.0"))
+    slow = replace(KEY, optimization_level=5)
+    assert not slow.difference(KEY)
+    assert "optimization level" in slow.difference(replace(KEY, optimization_level=4))
     assert "NVIDIA A10G" in KEY.difference(replace(KEY, gpu_name="NVIDIA A10"))
 
 
@@ -86,3 +93,9 @@ def test_profiles_cover_shapes_axis_by_axis() -> None:
     assert not PROFILE.covers({"mel": (1, 80)})
     assert not PROFILE.covers({})
     assert not PROFILE.covers({"mel": (1, 80, 50), "more": (1,)})
+
+
+def test_only_the_vocoder_is_quantized() -> None:
+    assert stage_precision("vocoder", INT8) == INT8
+    assert stage_precision("decoder", INT8) == FP16
+    assert stage_precision("decoder", "float32") == "float32"
