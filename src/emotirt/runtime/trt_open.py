@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from emotirt.bundle.contract import stage_contract
 from emotirt.bundle.plan_cache import PlanCache
-from emotirt.bundle.plans import FP16, PRECISIONS, PlanPlace, stage_precision
+from emotirt.bundle.plans import FP16, PRECISIONS, PlanPlace, PlanRecord, stage_precision
 from emotirt.bundle.profiles import plan_key
 from emotirt.bundle.store import Bundle
 from emotirt.errors import BackendError, BackendUnavailable
@@ -16,7 +16,7 @@ from emotirt.runtime.fused import PARTS
 from emotirt.runtime.gpu import Gpu, find_gpu
 from emotirt.runtime.layout import Layout
 from emotirt.runtime.pool import SlotPool, SlotRunner, runner_on, slot_on
-from emotirt.runtime.tensorrt_library import TARGETS, Library, is_installed, load_library
+from emotirt.runtime.tensorrt_library import REMEDIES, TARGETS, Library, is_installed, load_library
 from emotirt.runtime.trt import LoadedStage, PlanLoader, TrtDevice
 
 logger = logging.getLogger(__name__)
@@ -50,16 +50,28 @@ def hindrance(bundle: Bundle, stages: Sequence[str], backend: str) -> str:
     Returns: one line, empty when nothing stands in the way.
     """
     target, precision = parsed_name(backend)
-    if not is_installed(target):
-        return f"{target} is not installed"
     try:
-        gpu = find_gpu()
+        missing = missing_stages(bundle, needed_stages(stages), backend)
     except BackendUnavailable as exc:
         return str(exc)
-    missing = [stage for stage in needed_stages(stages) if not _has_plan(bundle, stage, precision, gpu)]
     if missing:
-        return f"no {precision} plans of {', '.join(missing)} for {gpu.name}; run: emotirt build --target {target}"
+        return f"no {precision} plans of {', '.join(missing)}; run: emotirt build --target {target}"
     return ""
+
+
+def missing_stages(bundle: Bundle, stages: Sequence[str], backend: str) -> list[str]:
+    """Return the stages that have no plan for this machine, as far as that shows without loading TensorRT.
+
+    Raises: BackendUnavailable: no GPU, or the packages are not installed; says which.
+    """
+    target, precision = parsed_name(backend)
+    if not is_installed(target):
+        raise BackendUnavailable(f"{target} is not installed: {REMEDIES[target]}")
+    if not cuda.is_installed():
+        raise BackendUnavailable(cuda.PACKAGE_HINT)
+    gpu = find_gpu()
+    records = PlanCache().records()
+    return [stage for stage in stages if not _has_plan(records, bundle, stage, precision, gpu)]
 
 
 def open_pool(
@@ -116,7 +128,7 @@ def _loaded(
     return loader.load(stage, stored.data, stage_contract(stage, bundle.manifest.dimensions))
 
 
-def _has_plan(bundle: Bundle, stage: str, precision: str, gpu: Gpu) -> bool:
+def _has_plan(records: Sequence[PlanRecord], bundle: Bundle, stage: str, precision: str, gpu: Gpu) -> bool:
     entry = bundle.manifest.stages.get(stage)
     return entry is not None and any(
         record.key.stage == stage
@@ -124,7 +136,7 @@ def _has_plan(bundle: Bundle, stage: str, precision: str, gpu: Gpu) -> bool:
         and record.key.precision == stage_precision(stage, precision)
         and record.key.gpu_name in ("", gpu.name)
         and gpu.compute_capability in record.key.compute_capabilities
-        for record in PlanCache().records()
+        for record in records
     )
 
 
