@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from emotirt.bundle.contract import stage_contract
 from emotirt.bundle.plan_cache import PlanCache
@@ -112,11 +114,35 @@ def open_pool(
 
 
 def open_trt_runners(
-    bundle: Bundle, stages: Sequence[str], backend: str, slots: int = SLOTS, cache: PlanCache | None = None
+    bundle: Bundle, stages: Sequence[str], backend: str, is_prepared: bool = False
 ) -> dict[str, SlotRunner]:
-    """Open stages, fused ones among them, on one pool of slots; errors of ``open_pool``."""
-    pool = open_pool(bundle, stages, backend, slots, cache)
+    """Open stages, fused ones among them, on one pool of slots; errors of ``open_pool``.
+
+    Args:
+        bundle: opened.
+        stages: of the bundle, or fused.
+        backend: of a GPU, by name.
+        is_prepared: whether usual buckets are set up now rather than when they first come.
+    """
+    pool = open_pool(bundle, stages, backend)
+    if is_prepared:
+        started_s = time.perf_counter()
+        logger.info("%d buckets set up in %.1f s", pool.prepare(), time.perf_counter() - started_s)
     return {stage: runner_on(pool, stage, bundle.manifest) for stage in stages}
+
+
+def describe(pool: SlotPool) -> list[dict[str, object]]:
+    """Describe every slot of a GPU for a machine: memory in bytes, and the nodes of its graphs by bucket and kind."""
+    described: list[dict[str, object]] = []
+    for slot in pool.slots:
+        device = slot.stages.device
+        assert isinstance(device, TrtDevice)
+        graphs = [
+            {"stage": bucket.stage, "profile": bucket.profile, **bucket.axes, "nodes": nodes}
+            for bucket, nodes in device.recorded.items()
+        ]
+        described.append({"memory_bytes": asdict(device.memory), "graphs": graphs})
+    return described
 
 
 def _loaded(

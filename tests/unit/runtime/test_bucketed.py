@@ -1,9 +1,8 @@
-"""Buckets, slots and chains with ONNX Runtime as what computes: padding changes nothing, and nothing is out of reach."""
+"""Buckets, slots and chains with ONNX Runtime as what computes: padding changes nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Mapping
 
 import numpy as np
 import pytest
@@ -12,16 +11,14 @@ from emotirt.bundle.contract import (
     DECODER,
     PROMPT_ENCODER,
     REFERENCE_ENCODER,
-    SPEAKING_STAGES,
     TEXT_ENCODER,
     VOCODER,
 )
 from emotirt.bundle.store import Bundle, default_bundle_path, open_bundle
-from emotirt.errors import BackendError, OutOfProfile
 from emotirt.runtime.fused import ACOUSTIC, SPEECH, JoinedAcoustic, JoinedSpeech
 from emotirt.runtime.host_device import host_pool
 from emotirt.runtime.open import open_runner
-from emotirt.runtime.pool import SlotPool, WithFallback, runner_on
+from emotirt.runtime.pool import runner_on
 from emotirt.runtime.runner import Array, Runner
 
 BUNDLES = ("tiny", "emotivoice", "default")
@@ -45,12 +42,12 @@ class Parts:
 
 
 @pytest.fixture(scope="module", params=BUNDLES)
-def parts(request: pytest.FixtureRequest) -> Iterator[Parts]:
+def parts(request: pytest.FixtureRequest) -> Parts:
     if request.param == "default":
         bundle = open_bundle(default_bundle_path())
     else:
         bundle = request.getfixturevalue({"tiny": "opened_bundle", "emotivoice": "emotivoice_bundle"}[request.param])
-    yield Parts(bundle)
+    return Parts(bundle)
 
 
 @pytest.fixture(scope="module")
