@@ -45,15 +45,15 @@ def even_windows(frame_count: int, context_frames: int, block_frames: int, first
     """
     _check(block_frames, first_block_frames)
     width = block_frames + 2 * context_frames
-    made = []
+    made: list[Window] = []
     start = 0
     while start < frame_count:
         block = block_frames if made else first_block_frames
         stop = start + block
         if stop + (context_frames if made else 0) >= frame_count:
             stop = frame_count
-        end = min(frame_count, stop + context_frames)
-        begin = max(0, min(start - context_frames, end - width)) if made else 0
+        begin = max(0, min(start - context_frames, frame_count - width)) if made else 0
+        end = min(frame_count, begin + width if made else stop + context_frames)
         made.append(Window(begin, end, start, stop))
         start = stop
     return made
