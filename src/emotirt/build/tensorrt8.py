@@ -20,6 +20,8 @@ class Tensorrt8:
     """Adapter of TensorRT 8.6."""
 
     needs_gpu = True
+    takes_quantized_half = False
+    has_lean_runtime = True
     default_level: int | None = 2
     """A vocoder window of 937 frames takes 90 s to build at level 2 on an H200, and more above."""
 
@@ -44,7 +46,7 @@ class Tensorrt8:
         if order.precision == INT8:
             config.set_flag(trt.BuilderFlag.INT8)
         config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
-        constrain_layers(trt, network, tensor_types(order.graph))
+        constrain_layers(trt, network, tensor_types(order.typed or order.graph))
 
 
 def own_capability(asked: tuple[str, ...], here: str) -> tuple[str, ...]:
