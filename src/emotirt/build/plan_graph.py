@@ -14,8 +14,10 @@ from onnx import TensorProto, helper, numpy_helper
 from emotirt.build.fold import constants, folded, serialized
 from emotirt.build.fp16 import to_fp16
 from emotirt.build.int8 import to_int8
+from emotirt.bundle.contract import DECODER
 from emotirt.bundle.plans import FLOAT32, FP16
 from emotirt.errors import PlanFailed
+from emotirt.runtime.layout import MEL_BY_CHANNEL
 
 if TYPE_CHECKING:
     from emotirt.build.precision import Quantization
@@ -33,7 +35,7 @@ def plan_graph(
         quantization: of the stage, for ``int8``.
         half: of an int8 graph, whether everything that is not quantized becomes float16.
 
-    Returns: a serialized model with the same inputs and outputs.
+    Returns: a serialized model with the same inputs and outputs; the decoder gives its mel by channel too.
     Raises: BuildError: no valid model, or PlanFailed: this precision is not offered for this stage.
     """
     if precision == FLOAT32:
@@ -46,7 +48,23 @@ def plan_graph(
     else:
         raise PlanFailed(f"stage {stage} is not offered in {precision}; take float32 or fp16")
     whole_ranges(model)
+    if stage == DECODER:
+        add_mel_by_channel(model)
     return serialized(model, f"the graph of stage {stage} in {precision}")
+
+
+def add_mel_by_channel(model: onnx.ModelProto) -> None:
+    """Let a decoder give its mel [B, F, n_mels] also as [B, n_mels, F], in place.
+
+    Windows of that are rectangles, which are copied to the vocoder without leaving the device.
+    """
+    (mel,) = model.graph.output
+    batch, frames, channels = mel.type.tensor_type.shape.dim
+    sizes = [dim.dim_param or dim.dim_value for dim in (batch, channels, frames)]
+    node = helper.make_node("Transpose", [mel.name], [MEL_BY_CHANNEL], name=MEL_BY_CHANNEL, perm=[0, 2, 1])
+    model.graph.node.append(node)
+    kind = mel.type.tensor_type.elem_type
+    model.graph.output.append(helper.make_tensor_value_info(MEL_BY_CHANNEL, kind, sizes))
 
 
 def whole_ranges(model: onnx.ModelProto) -> None:

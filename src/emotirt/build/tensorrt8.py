@@ -34,7 +34,11 @@ class Tensorrt8:
         return 1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
 
     def configure(self, trt: Any, network: Any, config: Any, order: PlanOrder) -> None:
-        """Allow the types that the graph holds, and hold every layer to its own."""
+        """Allow the types that the graph holds, and hold every layer to its own; let contexts share profiles.
+
+        Sharing is what every bucket's own context needs; later TensorRT shares always.
+        """
+        config.set_preview_feature(trt.PreviewFeature.PROFILE_SHARING_0806, True)
         config.clear_flag(trt.BuilderFlag.TF32)
         if order.precision == FLOAT32:
             return

@@ -11,10 +11,17 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from emotirt.cli.doctor_gpu import gpu_findings, plan_findings
+from emotirt.cli.doctor_gpu import (
+    SPEAKING,
+    add_gpu_arguments,
+    check_gpu_backend,
+    gpu_findings,
+    plan_findings,
+    speaking_findings,
+)
 from emotirt.cli.finding import Finding
 from emotirt.errors import EmotiRTError
-from emotirt.runtime.open import AUTO, backends, default_threads, resolve_backend
+from emotirt.runtime.open import AUTO, default_threads, resolve_backend
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +65,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``emotirt doctor``."""
     parser.add_argument("--bundle", type=Path, metavar="DIR", help="bundle to check (default: the one inside EmotiRT)")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_gpu_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the report; 0 when EmotiRT can speak, else 1."""
+    if args.gpu is not None:
+        return check_gpu_backend(args)
     findings = [*system_findings(), *bundle_findings(args.bundle)]
     usable = all(finding.state != "broken" for finding in findings)
     if args.json:
@@ -104,6 +114,7 @@ def bundle_findings(path: Path | None) -> list[Finding]:
         Finding("bundle", "voices", "ok", voices),
         Finding("bundle", "emotions", "ok", ", ".join(bundle.emotions)),
         *plan_findings(bundle),
+        *speaking_findings(bundle),
     ]
 
 
@@ -113,8 +124,6 @@ def _package_finding(area: str, package: _Package) -> Finding:
     detail = next((found for found in map(_version, package.distributions) if found), "version unknown")
     if package.module == "onnxruntime":
         detail += _providers()
-    if area == "backend" and package.module not in backends():
-        return Finding(area, package.module, "unused", f"{detail}; this version of EmotiRT does not use it yet")
     return Finding(area, package.module, "ok", detail)
 
 
@@ -147,5 +156,7 @@ def _report(findings: list[Finding], usable: bool) -> str:
     ]
     verdict = "EmotiRT cannot speak: see 'broken' above."
     if usable:
-        verdict = f"EmotiRT can speak; it would use {resolve_backend(AUTO)} with {default_threads()} CPU threads."
+        gpu = next((item.name for item in findings if item.area == SPEAKING and item.state == "ok"), None)
+        backend = gpu or resolve_backend(AUTO)
+        verdict = f"EmotiRT can speak; it would use {backend} with {default_threads()} CPU threads."
     return "\n".join([*lines, "", verdict, ""])
