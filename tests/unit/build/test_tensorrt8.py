@@ -23,6 +23,7 @@ FLAGS = ("FP16", "INT8", "TF32", "OBEY_PRECISION_CONSTRAINTS")
 TRT = SimpleNamespace(
     LayerType=SimpleNamespace(**{kind: kind for kind in KINDS}),
     BuilderFlag=SimpleNamespace(**{flag: flag for flag in FLAGS}),
+    PreviewFeature=SimpleNamespace(PROFILE_SHARING_0806="PROFILE_SHARING_0806"),
     NetworkDefinitionCreationFlag=SimpleNamespace(EXPLICIT_BATCH=0),
     float32="f32",
     float16="f16",
@@ -67,9 +68,14 @@ class Network:
 class Config:
     def __init__(self) -> None:
         self.flags = {"TF32"}
+        self.features: set[str] = set()
 
     def set_flag(self, flag: str) -> None:
         self.flags.add(flag)
+
+    def set_preview_feature(self, feature: str, enabled: bool) -> None:
+        assert enabled
+        self.features.add(feature)
 
     def clear_flag(self, flag: str) -> None:
         self.flags.discard(flag)
@@ -105,6 +111,7 @@ def test_flags_follow_the_precision(opened_bundle: Bundle, precision: str, flags
     order = PlanOrder("decoder", precision, graph, (), ("9.0",))
     Tensorrt8().configure(TRT, Network(), config, order)
     assert config.flags == flags
+    assert config.features == {"PROFILE_SHARING_0806"}
     assert Tensorrt8().network_flags(TRT) == 1
 
 
