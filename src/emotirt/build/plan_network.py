@@ -28,10 +28,11 @@ class Messages:
     """What TensorRT complained about, newest last."""
 
     texts: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def explained(self) -> str:
-        """Return the errors in one line; the first ones say why, later ones only follow from them."""
-        unique = list(dict.fromkeys(" ".join(text.split()) for text in self.texts))
+        """Return the errors in one line, else the warnings; the first say why, later ones only follow from them."""
+        unique = list(dict.fromkeys(" ".join(text.split()) for text in self.texts or self.warnings))
         return "; ".join(unique[:MOST_MESSAGES]) or "it gave no reason"
 
 
@@ -46,6 +47,8 @@ def message_logger(trt: Any, messages: Messages) -> Any:
         def log(self, severity: Any, text: str) -> None:
             if severity in errors:
                 messages.texts.append(text)
+            elif severity == trt.ILogger.Severity.WARNING:
+                messages.warnings.append(text)
             logger.debug("TensorRT: %s", text)
 
     return PlanLogger()

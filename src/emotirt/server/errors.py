@@ -72,6 +72,9 @@ RULES: dict[type[Exception], Rule] = {
     errors.TrainingError: _ours(500, "internal_error"),
     errors.BackendError: _ours(503, "backend_failed"),
     errors.BackendUnavailable: _ours(503, "backend_unavailable"),
+    errors.OutOfProfile: _ours(503, "backend_failed"),
+    errors.DeviceOutOfMemory: _ours(503, "backend_failed"),
+    errors.DeviceFault: _ours(503, "backend_failed"),
     errors.PlanUnusable: _ours(503, "backend_unavailable"),
     errors.WorkerLost: _ours(503, "backend_failed"),
     errors.OutputPoisoned: _ours(503, "backend_failed"),
@@ -152,6 +155,8 @@ def problem_from_validation(found: Sequence[Mapping[str, Any]]) -> Problem:
 def _headers(error: Exception) -> dict[str, str]:
     if isinstance(error, errors.Overloaded):
         return {"retry-after": str(max(1, math.ceil(error.retry_after_s))), "x-should-retry": "true"}
+    if isinstance(error, errors.EngineClosed):
+        return {"retry-after": "1"}  # of another server, or of the next one here
     if isinstance(error, errors.DeadlineExceeded):
         return {"x-should-retry": "false"}
     return {}

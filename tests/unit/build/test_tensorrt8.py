@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 
+import onnx
 import pytest
 
+from emotirt.build.fold import folded
+from emotirt.build.int8 import calibrated_tensors
 from emotirt.build.plan_adapter import PlanOrder
 from emotirt.build.plan_graph import plan_graph
+from emotirt.build.precision import Quantization
 from emotirt.build.tensorrt8 import Tensorrt8, constrain_layers, tensor_types
 from emotirt.bundle.plans import FLOAT32, FP16, INT8
 from emotirt.bundle.store import Bundle
@@ -110,6 +114,17 @@ def test_a_rewritten_graph_tells_its_types(opened_bundle: Bundle) -> None:
     types = tensor_types(plan_graph(graph, "decoder", FP16))
     assert set(types.values()) == {"float32", "float16"}
     assert types["mel"] == "float32"
+
+
+def test_a_quantized_graph_is_float32_with_the_types_of_its_half(opened_bundle: Bundle) -> None:
+    graph = opened_bundle.stage_bytes("vocoder")
+    ranges = dict.fromkeys(calibrated_tensors(folded(graph)), 1.0)
+    quantization = Quantization(ranges)
+    half, wide = (plan_graph(graph, "vocoder", INT8, quantization, half=item) for item in (True, False))
+    assert onnx.load_from_string(wide).opset_import[0].version == 17
+    assert set(tensor_types(wide).values()) == {"float32"}
+    types, tensors = tensor_types(half), set(tensor_types(wide))
+    assert sum(kind == "float16" for name, kind in types.items() if name in tensors) > len(tensors) / 2
 
 
 def test_it_builds_only_for_the_gpu_it_runs_on() -> None:
