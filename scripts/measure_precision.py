@@ -24,7 +24,7 @@ from emotirt.build.calibration import METHODS, calibrate
 from emotirt.build.fold import folded
 from emotirt.build.gates import LIMITS, StageCloseness, compare_paths, compare_precision
 from emotirt.build.half_emulation import emulated
-from emotirt.build.int8 import quantizable, to_int8
+from emotirt.build.int8 import quantizable, quantized, to_int8
 from emotirt.build.precision import Quantization, measured_quantization, precision_graph
 from emotirt.build.spoken import Spoken, spoken_utterances
 from emotirt.bundle.contract import VOCODER
@@ -118,17 +118,17 @@ class Measurement:
     def int8(self, quantization: Quantization) -> dict[str, Any]:
         """Measure the vocoder with a quantization."""
         graph = to_int8(self.graph, quantization.ranges, quantization.kept, quantization.residuals)
-        quantized = self.runner(VOCODER, graph)
+        plain = self.runner(VOCODER, graph)
         whole = emulated(precision_graph(self.bundle, VOCODER, "int8", quantization))
         compared = compare_precision(
-            VOCODER, self.runners[VOCODER], quantized, self.spoken, self.bundle.manifest, self.render
+            VOCODER, self.runners[VOCODER], plain, self.spoken, self.bundle.manifest, self.render
         )
         found = {
-            "own_mels": {**table(compared, "int8"), **self.vocoded(quantized, self.long)},
+            "own_mels": {**table(compared, "int8"), **self.vocoded(plain, self.long)},
             "own_mels_rest_in_fp16": self.vocoded(self.runner(VOCODER, whole), self.long),
         }
         if self.natural:
-            found["recordings"] = self.vocoded(quantized, self.natural)
+            found["recordings"] = self.vocoded(plain, self.natural)
         return found
 
     def methods(self, kept: Sequence[str]) -> dict[str, Any]:
@@ -147,11 +147,12 @@ class Measurement:
 
     def layers(self, quantization: Quantization) -> list[dict[str, Any]]:
         """Quantize one layer at a time, for PESQ beside the costs."""
-        names = list(quantizable(folded(self.graph)))
+        model = folded(self.graph)
+        names = list(quantizable(model))
         rows = []
         for cost in quantization.costs:
             keep = [name for name in names if name != cost.layer]
-            runner = self.runner(VOCODER, to_int8(self.graph, quantization.ranges, keep, quantization.residuals))
+            runner = self.runner(VOCODER, quantized(model, quantization.ranges, keep, quantization.residuals))
             row = {**cost.to_dict(), **self.vocoded(runner, self.long[::3]), "kept": cost.layer in quantization.kept}
             del row["stoi_mean"]
             rows.append(row)

@@ -56,9 +56,9 @@ def collect(graph: bytes, feeds: Sequence[Mapping[str, Array]], threads: int = 1
     names = calibrated_tensors(model)
     largest = dict.fromkeys(names, 0.0)
     for name, values in _activations(model, names, feeds, threads):
-        largest[name] = max(largest[name], float(np.abs(values).max()))
-        if not np.isfinite(largest[name]):
+        if not np.isfinite(values).all():
             raise BuildError(f"tensor {name!r} has values that are not finite; the graph cannot be calibrated")
+        largest[name] = max(largest[name], float(np.abs(values).max()))
     counts = {name: np.zeros(BINS) for name in names}
     for name, values in _activations(model, names, feeds, threads):
         top = largest[name] or 1.0
@@ -119,5 +119,6 @@ def _activations(
     for item in feeds:
         for name in inputs & set(names):
             yield name, item[name]
-        for name, values in zip(inner, session.run(inner, dict(item)), strict=True):
+        given_values = session.run(inner, dict(item)) if inner else []  # asked for nothing it gives everything
+        for name, values in zip(inner, given_values, strict=True):
             yield name, values

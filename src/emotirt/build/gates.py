@@ -7,7 +7,8 @@ a TensorRT plan on one with it. What needs packages without wheels (PESQ, STOI) 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -72,6 +73,10 @@ class Closeness:
     values: Mapping[str, float]
 
 
+Hear = Callable[[tuple[FloatArray, FloatArray] | None], Closeness]
+"""Two renderings of one utterance, or none, to what is known of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class StageCloseness:
     """A stage, or ``path`` for the whole way from tokens to samples, in both precisions."""
@@ -134,7 +139,13 @@ _TOGETHER: dict[str, Callable[[Sequence[float]], float]] = {
 
 
 def compare_precision(
-    stage: str, reference: Runner, candidate: Runner, spoken: Sequence[Spoken], manifest: Manifest, render: Render
+    stage: str,
+    reference: Runner,
+    candidate: Runner,
+    spoken: Sequence[Spoken],
+    manifest: Manifest,
+    render: Render,
+    pitch: bool = True,
 ) -> StageCloseness:
     """Run a stage on the same real inputs in both precisions.
 
@@ -145,13 +156,13 @@ def compare_precision(
         spoken: utterances, shortest first, from ``spoken.spoken_utterances``.
         manifest: of the bundle.
         render: makes mels audible, for the decoder.
+        pitch: whether to track it, which takes longer than all the rest.
     """
     found = []
     for label, item in _labelled(spoken):
         feeds = item.feeds[stage]
-        found.append(
-            _closeness(label, item.frames, stage, reference.run(feeds), candidate.run(feeds), manifest, render)
-        )
+        hear = partial(_heard, label, item.frames, manifest=manifest, pitch=pitch)
+        found.append(_closeness(stage, reference.run(feeds), candidate.run(feeds), hear, render))
     return StageCloseness(stage, tuple(found))
 
 
@@ -164,10 +175,9 @@ def compare_paths(reference: Sequence[Spoken], candidate: Sequence[Spoken], mani
     for (label, first), second in zip(_labelled(reference), candidate, strict=True):
         durations = [item.feeds[DECODER]["durations"] for item in (first, second)]
         changed = float((durations[0] != durations[1]).sum())
-        pair = [np.asarray(item.outputs[VOCODER]["wav"][0]) for item in (first, second)]
-        heard = Closeness(label, first.frames, 0.0, 0.0, {}) if changed else _heard(label, first.frames, pair, manifest)
-        values = {**heard.values, "durations_changed": changed}
-        found.append(Closeness(label, first.frames, heard.signal, heard.noise, values))
+        pair = (np.asarray(first.outputs[VOCODER]["wav"][0]), np.asarray(second.outputs[VOCODER]["wav"][0]))
+        heard = _heard(label, first.frames, None if changed else pair, manifest)
+        found.append(replace(heard, values={**heard.values, "durations_changed": changed}))
     return StageCloseness("path", tuple(found))
 
 
@@ -176,17 +186,11 @@ def _labelled(spoken: Sequence[Spoken]) -> Iterable[tuple[str, Spoken]]:
     return [(special.get(index, "between"), item) for index, item in enumerate(spoken)]
 
 
-def _closeness(  # two results and what they are results of
-    label: str,
-    frames: int,
-    stage: str,
-    expected: Mapping[str, Array],
-    found: Mapping[str, Array],
-    manifest: Manifest,
-    render: Render,
+def _closeness(
+    stage: str, expected: Mapping[str, Array], found: Mapping[str, Array], hear: Hear, render: Render
 ) -> Closeness:
     values = {}
-    heard = Closeness(label, frames, 0.0, 0.0, {})
+    heard = hear(None)
     for name, reference in expected.items():
         if not np.isfinite(found[name]).all() or found[name].shape != reference.shape:
             raise ParityFailed(f"stage {stage}: {name!r} has another shape or values that are not finite")
@@ -195,30 +199,37 @@ def _closeness(  # two results and what they are results of
         elif reference.ndim == 2 and name != "wav":
             values["cosine"] = min(values.get("cosine", 1.0), _cosine(reference, found[name]))
         elif name == "wav":
-            heard = _heard(label, frames, [reference[0], found[name][0]], manifest)
+            heard = hear((reference[0], found[name][0]))
         else:
             values["tensor_snr_db"] = snr_db(reference.ravel(), found[name].ravel())
         if name == "mel":
             values["mel_correlation"] = float(np.corrcoef(reference.ravel(), found[name].ravel())[0, 1])
-            heard = _heard(label, frames, [render(reference), render(found[name])], manifest)
-    return Closeness(label, frames, heard.signal, heard.noise, {**values, **heard.values})
+            heard = hear((render(reference), render(found[name])))
+    return replace(heard, values={**values, **heard.values})
 
 
-def _heard(label: str, frames: int, pair: Sequence[FloatArray], manifest: Manifest) -> Closeness:
+def _heard(
+    label: str, frames: int, pair: tuple[FloatArray, FloatArray] | None, manifest: Manifest, pitch: bool = True
+) -> Closeness:
     """Compare two renderings [samples]; analysis needs one window, which the shortest utterances may not have."""
+    if pair is None:
+        return Closeness(label, frames, 0.0, 0.0, {})
     reference, candidate = pair
     mel = _mel_config(manifest)
     ratio = snr_db(reference, candidate)
     values = {"snr_worst_db": ratio, "snr_db": ratio}
     if len(reference) >= mel.fft_samples:
-        pitch = pitch_error(*(Audio(samples, manifest.sample_rate_hz) for samples in pair))
         values |= {
             "log_mel_l1": log_mel_l1(reference, candidate, mel),
             "mcd_db": mel_cepstral_distortion_db(reference, candidate, config=mel),
-            "pitch_cents": pitch.fine_cents,
-            "gross_pitch": pitch.gross_error,
-            "voicing_error": pitch.voicing_error,
         }
+        tracks = pitch_error(*(Audio(item, manifest.sample_rate_hz) for item in pair)) if pitch else None
+        if tracks is not None:
+            values |= {
+                "pitch_cents": tracks.fine_cents,
+                "gross_pitch": tracks.gross_error,
+                "voicing_error": tracks.voicing_error,
+            }
     wide = reference.astype(np.float64)
     noise = float(((candidate - wide) ** 2).sum())
     return Closeness(label, frames, float((wide**2).sum()), noise, values)

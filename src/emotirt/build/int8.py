@@ -17,6 +17,7 @@ float32 with int8 values; ``fp16.to_fp16`` makes everything around them float16 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 
 import numpy as np
@@ -45,7 +46,15 @@ def to_int8(graph: bytes, ranges: Mapping[str, float], keep: Collection[str] = (
     Returns: a serialized model of opset 17 with the same inputs and outputs.
     Raises: BuildError: no valid model, a tensor without a range, or ``keep`` names no node that could be quantized.
     """
-    model = folded(graph)
+    return quantized(folded(graph), ranges, keep, residuals)
+
+
+def quantized(
+    model: onnx.ModelProto, ranges: Mapping[str, float], keep: Collection[str] = (), residuals: bool = False
+) -> bytes:
+    """Do as ``to_int8`` with a model from ``fold.folded``, which is left as it is."""
+    model, original = onnx.ModelProto(), model
+    model.CopyFrom(original)
     nodes = quantizable(model)
     unknown = sorted(set(keep) - set(nodes))
     if unknown:
@@ -89,15 +98,19 @@ def _groups(node: onnx.NodeProto) -> int:
 
 
 def _skips(model: onnx.ModelProto, quantized: Collection[str]) -> list[tuple[onnx.NodeProto, int]]:
-    """Return the residual sums of which one input comes straight from a quantized layer, and the index of the other."""
+    """Return residual sums, and which of their inputs was skipped.
+
+    The other one comes straight from a quantized layer and goes nowhere else.
+    """
     layers = {node.output[0]: node.name for node in model.graph.node if node.op_type in _WEIGHTED}
     stored = {item.name for item in model.graph.initializer}
+    readers = Counter(name for node in model.graph.node for name in node.input)
     found = []
     for node in model.graph.node:
         if node.op_type != "Add" or stored & set(node.input):
             continue
-        straight = [index for index, name in enumerate(node.input) if layers.get(name) in quantized]
-        if len(straight) == 1 and node.input[1 - straight[0]] not in layers:
+        straight = [i for i, name in enumerate(node.input) if layers.get(name) in quantized and readers[name] == 1]
+        if len(straight) == 1:
             found.append((node, 1 - straight[0]))
     return found
 

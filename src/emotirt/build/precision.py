@@ -80,7 +80,7 @@ def measured_quantization(
     reference = open_runner(bundle, stage, threads=threads)
     try:
         measured = _spread([item for item in spoken if item.frames >= 60], SENSITIVITY_FRAMES)
-        quantizer = Quantizer(stage, graph, ranges, measured, bundle.manifest, reference, residuals)
+        quantizer = Quantizer(stage, graph, ranges, measured, bundle.manifest, reference, residuals, threads)
         costs = quantizer.costs()
         return Quantization(ranges, tuple(quantizer.kept(costs)), residuals, tuple(costs))
     finally:

@@ -8,12 +8,13 @@ from dataclasses import asdict, dataclass
 
 from emotirt.build.fold import folded
 from emotirt.build.gates import LIMITS, StageCloseness, compare_precision
-from emotirt.build.int8 import quantizable, to_int8
+from emotirt.build.int8 import quantizable, quantized
 from emotirt.build.spoken import Spoken
 from emotirt.bundle.manifest import Manifest
 from emotirt.errors import ParityFailed
 from emotirt.runtime.ort import OrtRunner
-from emotirt.runtime.runner import Runner
+from emotirt.runtime.runner import Array, Runner
+from emotirt.types import TensorSpec
 
 logger = logging.getLogger(__name__)
 
@@ -62,6 +63,7 @@ class Quantizer:
         manifest: Manifest,
         reference: Runner,
         residuals: bool,
+        threads: int = 1,
     ) -> None:
         """Measure ``stage`` of the bundle of ``manifest``.
 
@@ -73,18 +75,20 @@ class Quantizer:
             manifest: of the bundle.
             reference: runs ``graph``.
             residuals: as for ``int8.to_int8``.
+            threads: of ONNX Runtime.
         """
-        self.layers = list(quantizable(folded(graph)))
-        self._graph, self._ranges, self._residuals = graph, ranges, residuals
-        self._stage, self._spoken, self._manifest, self._reference = stage, spoken, manifest, reference
+        self._model, self._ranges, self._residuals = folded(graph), ranges, residuals
+        self.layers = list(quantizable(self._model))
+        self._threads = threads
+        self._stage, self._spoken, self._manifest, self._reference = stage, spoken, manifest, _Once(reference)
 
-    def closeness(self, keep: Collection[str]) -> StageCloseness:
+    def closeness(self, keep: Collection[str], pitch: bool = True) -> StageCloseness:
         """Compare a graph whose layers are all quantized but those of ``keep``."""
-        graph = to_int8(self._graph, self._ranges, keep, self._residuals)
-        runner = OrtRunner(self._stage, graph, self._reference.inputs, self._reference.outputs, 1)
+        graph = quantized(self._model, self._ranges, keep, self._residuals)
+        runner = OrtRunner(self._stage, graph, self._reference.inputs, self._reference.outputs, self._threads)
         try:
             return compare_precision(
-                self._stage, self._reference, runner, self._spoken, self._manifest, lambda mel: mel[0]
+                self._stage, self._reference, runner, self._spoken, self._manifest, lambda mel: mel[0], pitch
             )
         finally:
             runner.close()
@@ -93,7 +97,7 @@ class Quantizer:
         """Quantize one layer at a time; the costliest first."""
         found = []
         for index, layer in enumerate(self.layers):
-            figures = self.closeness([name for name in self.layers if name != layer]).figures()
+            figures = self.closeness([name for name in self.layers if name != layer], pitch=False).figures()
             found.append(LayerCost(layer, figures["snr_db"], figures["log_mel_l1"], figures["mcd_db"]))
             logger.info(
                 "%d of %d layers: %s quantized alone, cost %.4f", index + 1, len(self.layers), layer, found[-1].cost
@@ -116,3 +120,28 @@ class Quantizer:
         raise ParityFailed(
             f"stage {self._stage}: no layer can be quantized within a cost of {most_cost:g}; use --precision fp16"
         )
+
+
+class _Once:
+    """A runner that keeps what it gave, since the same inputs come again for every layer."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+        self._given: dict[int, dict[str, Array]] = {}
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        return self._runner.inputs
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        return self._runner.outputs
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        key = id(feeds)  # the utterances outlive this object
+        if key not in self._given:
+            self._given[key] = self._runner.run(feeds)
+        return self._given[key]
+
+    def close(self) -> None:
+        self._runner.close()

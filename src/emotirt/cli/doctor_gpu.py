@@ -94,9 +94,9 @@ def plan_findings(bundle: Bundle, cache: PlanCache | None = None) -> list[Findin
 
 def _library_finding(target: str) -> Finding:
     if not is_installed(target):
-        return Finding("backend", target, "missing", f"{_FOR[target]}: {REMEDIES[target]}")
+        return Finding("package", target, "missing", f"{_FOR[target]}: {REMEDIES[target]}")
     try:
         library = load_library(target)
     except BackendUnavailable as exc:
-        return Finding("backend", target, "unused", str(exc))
-    return Finding("backend", target, "ok", f"{library.version}, builds plans: emotirt build --target {target}")
+        return Finding("package", target, "unused", str(exc))
+    return Finding("package", target, "ok", f"{library.version}, builds plans: emotirt build --target {target}")

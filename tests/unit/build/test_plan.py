@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
@@ -14,7 +15,7 @@ from onnx import TensorProto, helper
 from emotirt.build.plan import PlanBuilder, build_plan
 from emotirt.build.plan_adapter import PlanOptions, PlanOrder
 from emotirt.build.plan_graph import plan_graph
-from emotirt.build.plan_network import PhaseTree
+from emotirt.build.plan_network import Messages, PhaseTree, create_builder
 from emotirt.build.tensorrt_rtx import TensorrtRtx
 from emotirt.bundle.plan_cache import PlanCache
 from emotirt.bundle.plans import FLOAT32, FP16, INT8, TENSORRT, TENSORRT_8, Profile, ShapeRange
@@ -164,6 +165,16 @@ def test_other_tensorrts_say_that_they_need_a_gpu(cache: PlanCache, adapter: str
         assert not cache.directory.exists()
     else:
         pytest.skip("there is a GPU here")
+
+
+def test_a_tensorrt_that_does_not_start_says_why() -> None:
+    def refused(logger: object) -> None:
+        raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    messages = Messages(warnings=["CUDA initialization failure with error: 35."])
+    old = SimpleNamespace(Builder=refused, __version__="8.6.0")
+    with pytest.raises(BackendUnavailable, match=r"8\.6\.0 does not start: CUDA .* error: 35\.; its driver may be"):
+        create_builder(old, None, messages)
 
 
 @pytest.mark.parametrize("stage", ["text_encoder", "decoder"])
