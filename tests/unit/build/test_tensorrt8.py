@@ -68,17 +68,17 @@ class Network:
 class Config:
     def __init__(self) -> None:
         self.flags = {"TF32"}
-        self.features: set[str] = set()
+        self.shares_profiles = False
 
     def set_flag(self, flag: str) -> None:
         self.flags.add(flag)
 
-    def set_preview_feature(self, feature: str, enabled: bool) -> None:
-        assert enabled
-        self.features.add(feature)
-
     def clear_flag(self, flag: str) -> None:
         self.flags.discard(flag)
+
+    def set_preview_feature(self, feature: str, is_on: bool) -> None:
+        assert (feature, is_on) == ("PROFILE_SHARING_0806", True)
+        self.shares_profiles = True
 
 
 def test_layers_get_the_types_of_the_graph() -> None:
@@ -111,7 +111,7 @@ def test_flags_follow_the_precision(opened_bundle: Bundle, precision: str, flags
     order = PlanOrder("decoder", precision, graph, (), ("9.0",))
     Tensorrt8().configure(TRT, Network(), config, order)
     assert config.flags == flags
-    assert config.features == {"PROFILE_SHARING_0806"}
+    assert config.shares_profiles
     assert Tensorrt8().network_flags(TRT) == 1
 
 
