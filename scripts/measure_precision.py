@@ -20,7 +20,7 @@ from pystoi import stoi
 
 from emotirt.audio.mel import log_mel
 from emotirt.bench.results import RESULTS_DIRECTORY, BenchmarkResult, measured, write_result
-from emotirt.build.calibration import METHODS, calibrate
+from emotirt.build.calibration import METHODS, Method, calibrate
 from emotirt.build.fold import folded
 from emotirt.build.gates import LIMITS, StageCloseness, compare_paths, compare_precision
 from emotirt.build.half_emulation import emulated
@@ -67,10 +67,12 @@ def table(closeness: StageCloseness, precision: str) -> dict[str, Any]:
 class Measurement:
     """One bundle, its float32 stages, and what they said."""
 
-    def __init__(self, bundle: Bundle, pack: Path | None, threads: int) -> None:
+    def __init__(self, bundle: Bundle, pack: Path | None, threads: int, most_frames: int) -> None:
         self.bundle, self.threads = bundle, threads
         self.runners = {stage: open_runner(bundle, stage, threads=threads) for stage in bundle.manifest.stages}
-        self.spoken = spoken_utterances(bundle, runners=self.runners)
+        spoken = spoken_utterances(bundle, runners=self.runners)
+        self.texts = {item.text for item in spoken if item.frames <= most_frames}
+        self.spoken = [item for item in spoken if item.text in self.texts]
         self.long = [item for item in self.spoken if item.frames >= SHORTEST_FRAMES]
         self.graph = bundle.stage_bytes(VOCODER)
         self.natural = [] if pack is None else list(self.recordings(pack))
@@ -109,7 +111,7 @@ class Measurement:
         for stage, half in halves.items():
             compared = compare_precision(stage, self.runners[stage], half, self.spoken, manifest, self.render)
             found[stage] = table(compared, "fp16")
-        said = spoken_utterances(self.bundle, runners=halves)
+        said = [item for item in spoken_utterances(self.bundle, runners=halves) if item.text in self.texts]
         path = table(compare_paths(self.spoken, said, manifest), "fp16")
         both = zip(self.spoken, said, strict=True)
         path |= heard([(wav(one), wav(two)) for one, two in both if one.frames >= SHORTEST_FRAMES])
@@ -131,12 +133,12 @@ class Measurement:
             found["recordings"] = self.vocoded(plain, self.natural)
         return found
 
-    def methods(self, kept: Sequence[str]) -> dict[str, Any]:
+    def methods(self, kept: Sequence[str], methods: Sequence[Method]) -> dict[str, Any]:
         """Compare ways to choose ranges, and data to choose them from."""
         sources = {"own mels": self.spoken[::2], "recordings": self.natural[::2]}
         found = {}
         for source, items in sources.items():
-            for method in METHODS if items else ():
+            for method in methods if items else ():
                 ranges = calibrate(self.graph, [item.feeds[VOCODER] for item in items], method, self.threads)
                 graphs = [to_int8(self.graph, ranges, kept, residuals) for residuals in (False, True)]
                 for graph in dict.fromkeys(graphs):  # without residual sums both are the same
@@ -166,10 +168,12 @@ def main() -> None:
     parser.add_argument("--pack", type=Path)
     parser.add_argument("--name", default="precision", help="of the result file")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--most-frames", type=int, default=10_000, help="leave longer utterances out")
+    parser.add_argument("--quick", action="store_true", help="one way to choose ranges, and layers without PESQ")
     parser.add_argument("--out", type=Path, default=RESULTS_DIRECTORY)
     args = parser.parse_args()
     bundle = open_bundle(args.bundle)
-    measurement = Measurement(bundle, args.pack, args.threads)
+    measurement = Measurement(bundle, args.pack, args.threads, args.most_frames)
     fp16 = measurement.fp16()
     print(fp16, flush=True)
     quantization = measured_quantization(bundle, threads=args.threads)
@@ -178,14 +182,14 @@ def main() -> None:
     details = {
         "fp16": fp16,
         "int8": int8,
-        "methods": measurement.methods(quantization.kept),
+        "methods": measurement.methods(quantization.kept, METHODS[:1] if args.quick else METHODS),
         "kept": list(quantization.kept),
-        "layers": measurement.layers(quantization),
+        "layers": [cost.to_dict() for cost in quantization.costs] if args.quick else measurement.layers(quantization),
     }
     values = {
-        "fp16.snr_db": measured(fp16["path"]["snr_db"], "dB"),
-        "fp16.pesq": measured(fp16["path"]["pesq_mean"], "MOS-LQO"),
-        "int8.pesq": measured(int8["own_mels"]["pesq_mean"], "MOS-LQO"),
+        "fp16.emulated_snr_db": measured(fp16["path"]["snr_db"], "dB"),
+        "fp16.emulated_pesq": measured(fp16["path"]["pesq_mean"], "MOS-LQO"),
+        "int8.emulated_pesq": measured(int8["own_mels"]["pesq_mean"], "MOS-LQO"),
     }
     settings = {"emulated": True, "utterances": len(measurement.spoken), "recordings": len(measurement.natural)}
     about = {"name": bundle.manifest.name, "sha256": bundle.digest}

@@ -41,7 +41,11 @@ class Derived:
 
 
 def derive_bundle(
-    bundle: Bundle, precision: str, directory: Path, texts: Mapping[str, tuple[str, ...]] = TEXTS, threads: int = 1
+    bundle: Bundle,
+    precision: str,
+    directory: Path,
+    texts: Mapping[str, tuple[str, ...]] | None = None,
+    threads: int = 1,
 ) -> Derived:
     """Rewrite every stage, compare it with float32 on real utterances, and write the bundle whole or not at all.
 
@@ -51,7 +55,7 @@ def derive_bundle(
         bundle: float32, of either family.
         precision: ``fp16``, or ``int8`` with the vocoder quantized and the rest in float16.
         directory: where; an existing bundle is replaced.
-        texts: to compare on.
+        texts: to compare on, None for those of ``spoken``.
         threads: of ONNX Runtime.
 
     Raises:
@@ -64,7 +68,7 @@ def derive_bundle(
         stage: precision_graph(bundle, stage, stage_precision(stage, precision), quantization)
         for stage in bundle.manifest.stages
     }
-    parity = _parity(bundle, precision, graphs, texts, threads)
+    parity = _parity(bundle, precision, graphs, texts or TEXTS, threads)
     for item in parity:
         item.check(LIMITS[_limits_of(item.stage, precision)])
     entries = {stage: _entry(entry, graphs[stage]) for stage, entry in bundle.manifest.stages.items()}

@@ -129,7 +129,10 @@ def test_an_int8_vocoder_is_measured_layer_by_layer(opened_bundle: Bundle, monke
         measured_quantization(opened_bundle, DECODER)
 
 
-def test_the_command_derives(tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_derives(
+    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(derive, "TEXTS", TEXTS)
     out = tmp_path / "half"
     assert main(["build", "--precision", "fp16", "--bundle", str(tiny_bundle), "--out", str(out)]) == 0
     assert "path" in capsys.readouterr().out
