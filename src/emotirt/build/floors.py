@@ -118,46 +118,52 @@ def node_flop(node: onnx.NodeProto, sized: SizedGraph) -> int:
     return 2 * math.prod(out) * (first[-2] if is_turned else first[-1])
 
 
+class _Joining:
+    """Nodes that become layers: each stands alone at first, then they are joined."""
+
+    def __init__(self, nodes: Sequence[onnx.NodeProto]) -> None:
+        self._parents = list(range(len(nodes)))
+        self._needs_kernel = [node.op_type not in _FREE for node in nodes]
+
+    def root(self, index: int) -> int:
+        """Return the node that stands for the layer of node ``index``."""
+        while self._parents[index] != index:
+            index = self._parents[index]
+        return index
+
+    def needs_kernel(self, index: int) -> bool:
+        """Whether the layer of a node holds one that cannot be done while values pass by."""
+        return self._needs_kernel[self.root(index)]
+
+    def join(self, one: int, other: int) -> bool:
+        """Join two layers unless both need a kernel of their own; returns whether they are one now."""
+        one, other = self.root(one), self.root(other)
+        if one != other and self._needs_kernel[one] and self._needs_kernel[other]:
+            return False
+        keep, gone = min(one, other), max(one, other)
+        self._parents[gone] = keep
+        self._needs_kernel[keep] = self._needs_kernel[keep] or self._needs_kernel[gone]
+        return True
+
+
 def _roots(sized: SizedGraph, nodes: Sequence[onnx.NodeProto]) -> list[int]:
     """Return for every node the index of the node that stands for its layer."""
     maker = {name: index for index, node in enumerate(nodes) for name in node.output}
     users: dict[str, list[int]] = defaultdict(list)
     for index, node in enumerate(nodes):
-        for name in dict.fromkeys(node.input):
-            if name not in sized.constant:
-                users[name].append(index)
+        for name in set(node.input) & set(maker):
+            users[name].append(index)
     final = {value.name for value in sized.graph.output}
-    parents = list(range(len(nodes)))
-    has_matrix = [node.op_type not in _FREE for node in nodes]
-
-    def root(index: int) -> int:
-        while parents[index] != index:
-            index = parents[index]
-        return index
-
-    def joined(one: int, other: int) -> bool:
-        """Join two layers unless both have a node of their own that needs a kernel."""
-        one, other = root(one), root(other)
-        if one == other:
-            return True
-        if has_matrix[one] and has_matrix[other]:
-            return False
-        keep, gone = min(one, other), max(one, other)
-        parents[gone] = keep
-        has_matrix[keep] = has_matrix[keep] or has_matrix[gone]
-        return True
-
-    for index, node in enumerate(nodes):  # after what makes its input
-        if node.op_type in _FREE:
-            sole = [maker[name] for name in node.input if name in maker and len(users[name]) == 1 and name not in final]
-            next((True for other in sole if joined(other, index)), False)
-    for index in reversed(range(len(nodes))):  # before what uses its output
-        if nodes[index].op_type in _FREE and not has_matrix[root(index)]:
-            names = [name for name in nodes[index].output if name not in final]
-            takers = {user for name in names for user in users[name]}
-            if len(takers) == 1 and len(names) == len(nodes[index].output):
-                joined(index, takers.pop())
-    return [root(index) for index in range(len(nodes))]
+    joining = _Joining(nodes)
+    free = [index for index, node in enumerate(nodes) if node.op_type in _FREE]
+    for index in free:  # after the first node that makes an input for it alone
+        sole = [name for name in nodes[index].input if len(users[name]) == 1 and name not in final]
+        any(joining.join(maker[name], index) for name in sole)
+    for index in reversed(free):  # before the only node that uses what it makes
+        takers = {user for name in nodes[index].output for user in users[name]}
+        if len(takers) == 1 and not joining.needs_kernel(index) and not final.intersection(nodes[index].output):
+            joining.join(index, takers.pop())
+    return [joining.root(index) for index in range(len(nodes))]
 
 
 def _layer(sized: SizedGraph, members: list[onnx.NodeProto], value_bytes: int) -> Layer:

@@ -1,7 +1,7 @@
 """Shapes of every tensor of a graph at fixed sizes, and which of its nodes a runtime computes only once.
 
-Graphs have dynamic axes; arithmetic and bytes can be counted only at sizes. What onnx's inference leaves open is asked of
-ONNX Runtime, in one run that gives shapes and no values.
+Graphs have dynamic axes; arithmetic and bytes can be counted only at sizes. What onnx's inference leaves open is asked
+of ONNX Runtime, in one run that gives shapes and no values.
 """
 
 from __future__ import annotations
