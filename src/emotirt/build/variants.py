@@ -1,4 +1,4 @@
-"""Bundles whose vocoder computes the same in another way, so that ways can be compared on the machine that runs them."""
+"""Bundles whose vocoder computes the same in another way, to compare ways on the machine that runs them."""
 
 from __future__ import annotations
 
