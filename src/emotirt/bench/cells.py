@@ -39,6 +39,11 @@ class Cell:
     tokens: int
 
     @property
+    def name(self) -> str:
+        """For people."""
+        return f"{self.stage or 'path'} {self.seconds:g} s x {self.batch}"
+
+    @property
     def sizes(self) -> dict[str, int]:
         """Sizes of the axes of the stage's inputs."""
         return {"batch": self.batch, "frames": self.frames, "tokens": self.tokens}

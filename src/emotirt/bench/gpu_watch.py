@@ -1,4 +1,4 @@
-"""What NVML tells of the GPU while something runs: memory, how long it was busy, energy. Says so where there is no NVML."""
+"""What NVML tells of the GPU while something runs: memory, busy time, energy; and why, where it tells nothing."""
 
 from __future__ import annotations
 
@@ -116,7 +116,9 @@ class GpuWatch:
             self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """End."""
         self._stop.set()
         if self._thread is not None:

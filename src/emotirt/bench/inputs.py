@@ -1,4 +1,4 @@
-"""Inputs that several processes share, so that what they measure can be compared: numbers for stages, sentences for all.
+"""Inputs that processes share, so that what they measure can be compared: numbers for stages, sentences for all.
 
 A file of random numbers is written once and read by every process of a run; its hash stands in their results. Inputs of
 any size are cut out of it at places that follow from the cell.
@@ -48,7 +48,9 @@ class Inputs:
     def feeds(self, manifest: Manifest, cell: Cell) -> dict[str, Array]:
         """Return the inputs of a stage at a cell's sizes."""
         entry = manifest.stages[cell.stage]
-        feeds = {item.name: self._drawn(cell, item.name, _shape(entry, item.name, cell)) for item in entry.inputs}
+        feeds: dict[str, Array] = {
+            item.name: self._drawn(cell, item.name, _shape(entry, item.name, cell)) for item in entry.inputs
+        }
         lengths = np.full(cell.batch, cell.tokens, dtype=np.int64)
         if cell.stage == TEXT_ENCODER:
             feeds |= {"ids": self._ids(cell, len(manifest.symbols)), "lengths": lengths}
@@ -86,7 +88,8 @@ class Inputs:
 
     def _ids(self, cell: Cell, count: int) -> Array:
         places = self._drawn(cell, "ids", (cell.batch, cell.tokens))
-        return (np.abs(places * 1e6).astype(np.int64)) % count
+        ids: Array = np.abs(places * 1e6).astype(np.int64) % count
+        return ids
 
 
 def _shape(entry: StageEntry, name: str, cell: Cell) -> list[int]:
@@ -133,6 +136,7 @@ def read_inputs(path: Path) -> Inputs:
             normal, header = archive["normal"], json.loads(archive["texts"].tobytes().decode())
         return Inputs(normal, header["texts"], header["frontend"], hashlib.sha256(data).hexdigest())
     except (OSError, ValueError, KeyError, EOFError) as exc:
+        problem = f"{type(exc).__name__}: {exc}"
         raise InvalidRequest(
-            f"{str(path)!r} holds no benchmark inputs ({type(exc).__name__}: {exc}); write it with 'emotirt bench inputs'"
+            f"{str(path)!r} holds no benchmark inputs ({problem}); write it with 'emotirt bench inputs'"
         ) from exc

@@ -10,12 +10,14 @@ from emotirt.bench.cells import BATCHES, LENGTHS_S, MAIN_LENGTH_S, Cell, cells
 from emotirt.bench.inputs import Inputs
 from emotirt.bench.stats import distribution
 from emotirt.bench.subjects import Probed, Subject
-from emotirt.bench.timing import Clock, Repeats, brief, timed_ms
+from emotirt.bench.timing import DEFAULT_REPEATS, Clock, Repeats, brief, timed_ms
 from emotirt.errors import BackendError
 from emotirt.runtime.runner import Array, Runner
 
 COLUMNS = "seconds batch count p50_ms p90_ms p95_ms p99_ms device_p50_ms"
 """Of a row; the first five figures are by the host's clock with both copies, the last is the device's alone or -."""
+
+NO_TIME = "no time for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class StageSettings:
     stages: Sequence[str]
     lengths_s: Sequence[float] = LENGTHS_S
     batches: Sequence[int] = BATCHES
-    repeats: Repeats = Repeats()
+    repeats: Repeats = DEFAULT_REPEATS
 
 
 @dataclass(slots=True)
@@ -48,6 +50,11 @@ class SubjectReport:
     rows: dict[str, list[str]] = field(default_factory=dict)
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
+
+    def leave_out(self, cell: Cell) -> None:
+        """Note that there was no time for a cell."""
+        named = self.absent.get(NO_TIME)
+        self.absent[NO_TIME] = cell.name if named is None else f"{named}; {cell.name}"
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON types."""
@@ -66,30 +73,53 @@ def measure_stages(
         clock: what is left for this subject.
         tell: receives one line a cell.
     """
-    report = SubjectReport()
-    runners: dict[str, Runner] = {}
+    run = _StageRun(subject, inputs, settings.repeats, tell)
     pace = Pace(clock)
     try:
         for cell in cells(subject.bundle.manifest, settings.stages, settings.lengths_s, settings.batches):
-            name = f"{cell.stage} {cell.seconds:g} s x {cell.batch}"
-            if not pace.allows(cell):
-                report.absent.setdefault("time", "")
-                report.absent["time"] += f"{'; ' if report.absent['time'] else ''}{name}"
-                continue
-            try:
-                runner = runners.get(cell.stage) or runners.setdefault(cell.stage, subject.open_stage(cell.stage))
-                _measure(runner, inputs.feeds(subject.bundle.manifest, cell), cell, settings.repeats, report)
-                tell(f"{subject.label} {cell.stage}: {report.rows[cell.stage][-1]}")
-            except BackendError as exc:
-                report.absent[name] = str(exc)
-                tell(f"{subject.label} {name}: {exc}")
-                if cell.stage not in runners:
-                    settings = _without(settings, cell.stage)
-            pace.note(cell)
+            if pace.allows(cell):
+                run.measure(cell)
+                pace.note(cell)
+            else:
+                run.report.leave_out(cell)
     finally:
-        for runner in runners.values():
+        run.close()
+    return run.report
+
+
+class _StageRun:
+    """The runners of one subject and what they have done so far."""
+
+    def __init__(self, subject: Subject, inputs: Inputs, repeats: Repeats, tell: Callable[[str], None]) -> None:
+        self.report = SubjectReport()
+        self._subject = subject
+        self._inputs = inputs
+        self._repeats = repeats
+        self._tell = tell
+        self._runners: dict[str, Runner] = {}
+        self._unopened: set[str] = set()
+
+    def measure(self, cell: Cell) -> None:
+        """Measure a cell, or note why it cannot be."""
+        if cell.stage in self._unopened:
+            return
+        try:
+            if cell.stage not in self._runners:
+                self._unopened.add(cell.stage)
+                self._runners[cell.stage] = self._subject.open_stage(cell.stage)
+                self._unopened.discard(cell.stage)
+            feeds = self._inputs.feeds(self._subject.bundle.manifest, cell)
+            _measure(self._runners[cell.stage], feeds, cell, self._repeats, self.report)
+            self._tell(f"{self._subject.label} {cell.stage}: {self.report.rows[cell.stage][-1]}")
+        except BackendError as exc:
+            place = cell.stage if cell.stage in self._unopened else cell.name
+            self.report.absent[place] = str(exc)
+            self._tell(f"{self._subject.label} {place}: {exc}")
+
+    def close(self) -> None:
+        """Release the runners."""
+        for runner in self._runners.values():
             runner.close()
-    return report
 
 
 class Pace:
@@ -113,15 +143,7 @@ class Pace:
         self._cost[cell.stage] = min(self._cost.get(cell.stage, took_s), took_s)
 
 
-def _without(settings: StageSettings, stage: str) -> StageSettings:
-    return StageSettings(
-        [name for name in settings.stages if name != stage], settings.lengths_s, settings.batches, settings.repeats
-    )
-
-
-def _measure(
-    runner: Runner, feeds: Mapping[str, Array], cell: Cell, repeats: Repeats, report: SubjectReport
-) -> None:
+def _measure(runner: Runner, feeds: Mapping[str, Array], cell: Cell, repeats: Repeats, report: SubjectReport) -> None:
     host = timed_ms(lambda _: runner.run(feeds), repeats)
     device = "-"
     if isinstance(runner, Probed):

@@ -92,7 +92,9 @@ class Subject:
         try:
             from emotirt.runtime.torch_device import TorchSettings
         except ImportError as exc:
-            raise BackendUnavailable(f"{self.way!r} needs torch and onnx ({exc}); pip install 'emotirt[train]'") from exc
+            raise BackendUnavailable(
+                f"{self.way!r} needs torch and onnx ({exc}); pip install 'emotirt[train]'"
+            ) from exc
         mode, half = TORCH_WAYS[self.way]
         return TorchSettings(device or self.device, half, mode)
 
@@ -119,7 +121,7 @@ def subject_from_text(text: str, bundle: Path | None, device: str, threads: int 
     known = (*OTHERS, *TORCH_WAYS)
     if way not in known or not label:
         raise InvalidRequest(
-            f"subject {text!r} is not known; write WAY, LABEL=WAY or LABEL=WAY:BUNDLE with WAY one of {', '.join(known)}"
+            f"subject {text!r} is not known; write WAY, LABEL=WAY or LABEL=WAY:BUNDLE; ways are {', '.join(known)}"
         )
     place = Path(directory) if directory else bundle or default_bundle_path()
     return Subject(label if has_label else way, way, open_bundle(place), device, threads)

@@ -24,6 +24,9 @@ class Repeats:
     seconds: float = 2.0
 
 
+DEFAULT_REPEATS = Repeats()
+
+
 @dataclass(slots=True)
 class Clock:
     """What is left of a budget that many measurements share.

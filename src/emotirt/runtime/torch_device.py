@@ -190,4 +190,3 @@ def prepared_module(module: nn.Module, settings: TorchSettings) -> nn.Module:
             if isinstance(part, (nn.Conv1d, nn.ConvTranspose1d, nn.Linear)) and part not in full:
                 part.half()
     return module
-

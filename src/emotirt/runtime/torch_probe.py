@@ -1,4 +1,4 @@
-"""What PyTorch does on its device for one call: times by CUDA events, kernels by its profiler, memory by its allocator."""
+"""What PyTorch does on its device for one call: times, kernels and memory by PyTorch's own instruments."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def launched(call: Callable[[], object], device: str) -> dict[str, int]:
     events: Sequence[Any] = profiler.events() or []
     if device == CPU:
         return {"operators": sum(1 for event in events if not event.cpu_children)}
-    on_device = [event.name for event in events if event.device_type == torch.autograd.DeviceType.CUDA]
+    on_device = [event.name for event in events if event.device_type.name == "CUDA"]
     copies = sum(1 for name in on_device if name.startswith(("Memcpy", "Memset")))
     return {"kernels": len(on_device) - copies, "copies": copies}
 
