@@ -122,8 +122,10 @@ class _TorchSpeaker:
 
     def __init__(self, subject: Subject) -> None:
         settings = subject.torch_settings()
+        from emotirt.runtime.torch_device import limit_threads
         from emotirt.runtime.torch_speech import TorchSpeech
 
+        limit_threads(subject.threads)
         is_shipped = subject.way == SHIPPED
         prompt_device = "cpu" if is_shipped else subject.device
         prompt_subject = Subject(

@@ -17,7 +17,7 @@ from emotirt.runtime.runner import Array, Runner
 COLUMNS = "seconds batch count p50_ms p90_ms p95_ms p99_ms device_p50_ms"
 """Of a row; the first five figures are by the host's clock with both copies, the last is the device's alone or -."""
 
-NO_TIME = "no time for"
+_NO_TIME = "no time for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,9 @@ class SubjectReport:
 
     def leave_out(self, cell: Cell) -> None:
         """Note that there was no time for a cell."""
-        named = self.absent.get(NO_TIME)
-        self.absent[NO_TIME] = cell.name if named is None else f"{named}; {cell.name}"
+        name = f"{_NO_TIME} {cell.stage or 'path'}"
+        place = f"{cell.seconds:g} s x {cell.batch}"
+        self.absent[name] = f"{self.absent[name]}, {place}" if name in self.absent else place
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON types."""

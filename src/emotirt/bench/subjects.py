@@ -64,7 +64,7 @@ class Subject:
         way: a name of the table above.
         bundle: opened.
         device: of PyTorch, ``cuda`` or ``cpu``.
-        threads: of CPU backends, None for one a core.
+        threads: of CPU backends, None for one a core; PyTorch has one number for the whole process.
     """
 
     label: str
@@ -100,8 +100,9 @@ class Subject:
 
     def _open_torch(self, stage: str) -> Runner:
         settings = self.torch_settings()
-        from emotirt.runtime.torch_device import open_torch_runner
+        from emotirt.runtime.torch_device import limit_threads, open_torch_runner
 
+        limit_threads(self.threads)
         return open_torch_runner(self.bundle, stage, settings)
 
 

@@ -181,6 +181,12 @@ def open_torch_runner(bundle: Bundle, stage: str, settings: TorchSettings) -> To
     return TorchRunner(stage, compute, (contract.inputs, contract.outputs), settings.device)
 
 
+def limit_threads(threads: int | None) -> None:
+    """Set how many CPU threads PyTorch uses in this process; None leaves it as it is."""
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
 def prepared_module(module: nn.Module, settings: TorchSettings) -> nn.Module:
     """Move a module to its device, with half weights where autocast would convert them in every call."""
     module = module.eval().requires_grad_(False).to(settings.device)
