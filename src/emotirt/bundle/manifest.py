@@ -175,6 +175,8 @@ class Manifest:
         unit_vectors: whether voice and emotion vectors have unit length.
         random_weights: whether it was never trained: for benchmarks only, its speech is noise.
         prompt: what the prompt encoder needs; None where there is none.
+        profiles: stage to shapes that its plans are built for, each the smallest, best and largest size by dynamic
+            axis; stages that are not here have those of ``bundle.profiles``.
     """
 
     format_version: int
@@ -202,6 +204,7 @@ class Manifest:
     unit_vectors: bool = True
     random_weights: bool = False
     prompt: PromptEntry | None = None
+    profiles: dict[str, tuple[dict[str, tuple[int, int, int]], ...]] = field(default_factory=dict)
 
     @property
     def dimensions(self) -> Dimensions:
@@ -286,6 +289,7 @@ def _problems(manifest: Manifest) -> Iterable[tuple[str, str]]:
     yield from _emotion_problems(manifest)
     yield from _prompt_problems(manifest)
     yield from _stage_problems(manifest)
+    yield from _profile_problems(manifest)
     for entry in manifest.files:
         yield from _file_problems(entry)
     yield from _repeated("stages, vectors and tokenizer: file", [entry.file for entry in manifest.files])
@@ -333,6 +337,23 @@ def _stage_problems(manifest: Manifest) -> Iterable[tuple[str, str]]:
             expected = [(spec.name, spec.dtype, spec.shape) for spec in specs]
             if found != expected:
                 yield f"stages.{stage}.{side}", f"{found} differs from the graph contract {expected}"
+
+
+def _profile_problems(manifest: Manifest) -> Iterable[tuple[str, str]]:
+    for stage, tables in manifest.profiles.items():
+        if stage not in manifest.stages or stage not in STAGES:
+            yield f"profiles.{stage}", f"names no stage of the bundle, which has {', '.join(manifest.stages)}"
+            continue
+        inputs = stage_contract(stage, manifest.dimensions).inputs
+        expected = {axis for spec in inputs for axis in spec.shape if isinstance(axis, str)}
+        if not tables:
+            yield f"profiles.{stage}", "is empty; leave the key out to have the defaults"
+        for axes in tables:
+            if set(axes) != expected:
+                yield f"profiles.{stage}", f"has the axes {sorted(axes)}, expected {sorted(expected)}"
+            for axis, (low, best, high) in axes.items():
+                if not 1 <= low <= best <= high:
+                    yield f"profiles.{stage}.{axis}", f"{[low, best, high]} must ascend from at least 1"
 
 
 def _prompt_problems(manifest: Manifest) -> Iterable[tuple[str, str]]:

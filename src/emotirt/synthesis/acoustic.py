@@ -9,14 +9,11 @@ from typing import TypeVar
 import numpy as np
 
 from emotirt.errors import BackendError
+from emotirt.runtime.durations import MAX_FRAMES, fitted_durations
 from emotirt.runtime.runner import Array, Runner
 from emotirt.synthesis.batch import BatchLimits, decoder_feeds, grouped, text_encoder_feeds
 from emotirt.types import FloatArray, IntArray, Utterance
 from emotirt.voices.condition import Condition
-
-MAX_FRAMES = 4096
-"""Longest utterance, 65 s at the default hop; the memory of the decoder's attention grows with the square of it."""
-
 
 Made = TypeVar("Made")
 
@@ -138,20 +135,6 @@ class AcousticStages:
         """Release both runners."""
         self._text_encoder.close()
         self._decoder.close()
-
-
-def fitted_durations(durations: FloatArray, most_frames: int) -> FloatArray:
-    """Shorten durations proportionally until they add up to ``most_frames``; shorter ones stay as they are.
-
-    Returns: float32 [tokens], integer-valued, at least 1 frame in total.
-    """
-    total = float(durations.sum(dtype=np.float64))
-    if total < 1.0:
-        return np.concatenate((np.ones(1, dtype=np.float32), np.zeros(len(durations) - 1, dtype=np.float32)))
-    if total <= most_frames:
-        return durations
-    ends = np.rint(np.cumsum(durations, dtype=np.float64) * (most_frames / total))
-    return np.diff(ends, prepend=0.0).astype(np.float32)
 
 
 def outcomes_apart(

@@ -2,27 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 from emotirt.errors import InvalidRequest
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """A stretch of frames to vocode and the part of it to keep.
-
-    Attributes:
-        start: first frame of the window.
-        stop: frame after its last.
-        keep_start: first frame whose audio is kept.
-        keep_stop: frame after the last whose audio is kept.
-    """
-
-    start: int
-    stop: int
-    keep_start: int
-    keep_stop: int
+from emotirt.types import Window
 
 
 def windows(frame_count: int, context_frames: int, block_frames: int, first_block_frames: int) -> list[Window]:
