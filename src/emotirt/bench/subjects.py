@@ -9,7 +9,9 @@
 ``torch-compile``      ``torch.compile`` of each shape
 ``torch-compile-fp16`` the same in half precision
 ``torch-shipped``      as EmotiVoice ships it: eager, its BERT on the CPU, prompt and sentence encoded each time
-``tensorrt``           TensorRT plans; their precision is that of the bundle's graphs
+``tensorrt-fp32``      TensorRT plans in float32
+``tensorrt-fp16``      TensorRT plans in float16 with float32 islands
+``tensorrt-int8``      the same with an INT8 vocoder
 =====================  ===================================================================================
 """
 
@@ -38,7 +40,7 @@ TORCH_WAYS = {
     "torch-shipped": ("eager", False),
 }
 SHIPPED = "torch-shipped"
-OTHERS = ("onnxruntime", "tensorrt")
+OTHERS = ("onnxruntime", "tensorrt-fp32", "tensorrt-fp16", "tensorrt-int8")
 
 
 @runtime_checkable

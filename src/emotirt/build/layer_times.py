@@ -19,6 +19,8 @@ from emotirt.build.shapes import SizedGraph
 from emotirt.errors import InvalidRequest
 
 _TIMES = ("medianMs", "averageMs", "averageTime", "time_ms", "timeMs")
+_COPIES = ("reformat", "copy")
+"""How TensorRT's names of layers begin that only change the layout of a tensor."""
 _METADATA = re.compile(r"\[ONNX Layer: ([^\]]+)\]")
 
 
@@ -110,7 +112,8 @@ def timed_layers(
     made = []
     for name, time_ms in times_ms.items():
         known = [item for item in metadata.get(name, ()) if item in left]
-        mine = known or _named_in(name, (item for item in by_length if item in left))
+        is_copy = name.lower().startswith(_COPIES)  # named after the layer that it copies for
+        mine = known if known or is_copy else _named_in(name, (item for item in by_length if item in left))
         left -= set(mine)
         members = [nodes[item] for item in mine]
         flop = sum(node_flop(node, sized) for node in members)

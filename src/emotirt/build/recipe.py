@@ -149,7 +149,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--variant",
         metavar="NAME",
         help="copy a bundle with its vocoder computed in another way, to compare speeds: polyphase, polyphase-cropped, "
-        "merge-branches, merge-narrow-branches, planar, joined by +; or form:POINTWISE/DEPTHWISE/OVERLAP",
+        "merge-branches, merge-narrow-branches, planar, joined by +; form:POINTWISE/DEPTHWISE/OVERLAP; or plain; "
+        "behind it @FRAMESxBATCH",
     )
     add("--commit", default="unknown", help="commit of the code that trained, kept in the manifest")
     add("--out", type=Path, required=True, metavar="DIR", help="where the bundle goes")

@@ -18,6 +18,7 @@ from emotirt.build.half_storage import store_half
 from emotirt.build.planar import planar_convolutions
 from emotirt.build.polyphase import cropped_phases, spread_phases
 from emotirt.bundle.manifest import StageEntry
+from emotirt.bundle.profiles import Axes
 from emotirt.bundle.store import Bundle, file_entry, write_bundle
 from emotirt.errors import BuildError
 from emotirt.runtime.eager import HALF
@@ -60,7 +61,9 @@ def rewritten(graph: bytes, names: Sequence[str], stage: str = "vocoder") -> byt
     return data
 
 
-def with_stage_graph(bundle: Bundle, directory: Path, stage: str, graph: bytes, name: str) -> Bundle:
+def with_stage_graph(
+    bundle: Bundle, directory: Path, stage: str, graph: bytes, name: str, profiles: Sequence[Axes] = ()
+) -> Bundle:
     """Write a copy of a bundle in which one stage has another graph with the same boundary.
 
     Args:
@@ -69,6 +72,7 @@ def with_stage_graph(bundle: Bundle, directory: Path, stage: str, graph: bytes, 
         stage: whose graph changes.
         graph: serialized ONNX model.
         name: of the copy.
+        profiles: shapes that the stage's plans are built for, in place of those that the bundle says.
 
     Raises: BundleError: a file is missing, or the place cannot be written.
     """
@@ -79,6 +83,11 @@ def with_stage_graph(bundle: Bundle, directory: Path, stage: str, graph: bytes, 
     changed: StageEntry = replace(entry, sha256=fresh.sha256, bytes=fresh.bytes)
     return write_bundle(
         directory,
-        replace(manifest, name=name, stages={**manifest.stages, stage: changed}),
+        replace(
+            manifest,
+            name=name,
+            stages={**manifest.stages, stage: changed},
+            profiles={**manifest.profiles, **({stage: tuple(map(dict, profiles))} if profiles else {})},
+        ),
         {**files, entry.file: graph},
     )

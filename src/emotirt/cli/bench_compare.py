@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from emotirt.bench.timing import Clock
 
 CPU_WAYS = "onnxruntime,torch,torch-compile"
-GPU_WAYS = "torch,torch-graph-fp16,torch-compile-fp16,torch-shipped,tensorrt"
+GPU_WAYS = "torch,torch-graph-fp16,torch-compile-fp16,torch-shipped,tensorrt-fp32,tensorrt-fp16,tensorrt-int8"
 
 
 def add_inputs_arguments(parser: argparse.ArgumentParser) -> None:

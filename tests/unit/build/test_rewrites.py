@@ -17,6 +17,7 @@ from emotirt.build.floors import layers
 from emotirt.build.polyphase import cropped_phases, spread_phases
 from emotirt.build.rewrites import REWRITES, rewritten, with_stage_graph
 from emotirt.build.shapes import sized_graph
+from emotirt.build.variants import make_variant
 from emotirt.bundle.contract import VOCODER
 from emotirt.bundle.store import Bundle
 from emotirt.engine import Engine, SpeechRequest
@@ -136,3 +137,19 @@ def test_a_rewritten_bundle_speaks(opened_bundle: Bundle, graph: bytes, tmp_path
         with Engine.open(path, threads=1) as engine:
             heard.append(engine.say(SpeechRequest("Good morning.")).audio.samples)
     np.testing.assert_allclose(heard[1], heard[0], rtol=0, atol=1e-4)
+
+
+def test_a_variant_says_which_shapes_its_plans_are_for(opened_bundle: Bundle, tmp_path: Path) -> None:
+    made = make_variant(opened_bundle.path, tmp_path / "made", "polyphase+planar@937,90x32")
+    assert made.manifest.name == "tiny-polyphase-planar-937-90x32"
+    assert made.manifest.profiles == {
+        VOCODER: (
+            {"batch": (1, 1, 1), "frames": (937, 937, 937)},
+            {"batch": (32, 32, 32), "frames": (90, 90, 90)},
+        )
+    }
+    plain = make_variant(opened_bundle.path, tmp_path / "plain", "plain@64")
+    assert plain.stage_bytes(VOCODER) == opened_bundle.stage_bytes(VOCODER)
+    for wrong in ("", "@937", "faster", "form:conv", "plain@0", "plain@12y"):
+        with pytest.raises(BuildError, match=r"variant|rewrite|shape|form"):
+            make_variant(opened_bundle.path, tmp_path / "wrong", wrong)
