@@ -153,7 +153,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "behind it @FRAMESxBATCH",
     )
     add("--commit", default="unknown", help="commit of the code that trained, kept in the manifest")
-    add("--out", type=Path, required=True, metavar="DIR", help="where the bundle goes")
+    add("--out", type=Path, metavar="DIR", help="where the bundle goes")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -161,6 +161,8 @@ def run(args: argparse.Namespace) -> int:
 
     Raises: BuildError: options that do not go together, or as ``build_bundle``.
     """
+    if args.out is None:
+        raise BuildError("missing --out DIR, where the bundle goes")
     files = {"--acoustic": args.acoustic, "--vocoder": args.vocoder, "--vectors": args.vectors}
     files["--description"] = args.description
     if (args.variant is None) != (args.source is None):

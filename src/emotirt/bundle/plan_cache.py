@@ -85,7 +85,7 @@ class PlanCache:
     def find(self, key: PlanKey) -> StoredPlan:
         """Read the plan of this key, or another that serves as well; see ``PlanKey.difference``.
 
-        Of several the one with the highest optimization level is taken.
+        Of several that are sound the one with the highest optimization level is taken.
 
         Raises: PlanUnusable: as ``load``; ``STALE`` says how the nearest plan of the same stage, graph and precision
             differs.
@@ -97,9 +97,14 @@ class PlanCache:
                 serving.append(record)
             elif all(getattr(record.key, name) == getattr(key, name) for name in _SUBJECT):
                 differences.append(difference)
-        if serving:
-            best = max(serving, key=lambda record: (record.key.optimization_level or 0, record.key == key))
-            return StoredPlan(best, self._data(best))
+        serving.sort(key=lambda record: (record.key.optimization_level or 0, record.key == key), reverse=True)
+        problem: PlanUnusable | None = None
+        for outcome in map(self._outcome, serving):
+            if isinstance(outcome, StoredPlan):
+                return outcome
+            problem = problem or outcome
+        if problem is not None:
+            raise problem
         if self.record_path(key).exists():
             return self.load(key)
         what = f"the {key.precision} plan of stage {key.stage}"
@@ -164,6 +169,12 @@ class PlanCache:
             raise self._unusable(Reason.UNREADABLE, path, exc.strerror or str(exc)) from exc
         except ValueError as exc:
             raise self._unusable(Reason.DAMAGED, path, str(exc)) from exc
+
+    def _outcome(self, record: PlanRecord) -> StoredPlan | PlanUnusable:
+        try:
+            return StoredPlan(record, self._data(record))
+        except PlanUnusable as exc:
+            return exc
 
     def _data(self, record: PlanRecord) -> bytes:
         path = self.plan_path(record.key)

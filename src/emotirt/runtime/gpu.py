@@ -66,8 +66,8 @@ def _driver() -> ctypes.CDLL:
         return ctypes.CDLL(library)
     except OSError as exc:
         raise BackendUnavailable(
-            f"no NVIDIA GPU to use: the driver's library {library} cannot be loaded ({exc}); install the NVIDIA driver, "
-            "in a container start it with '--gpus all'"
+            f"no NVIDIA GPU to use: the driver's library {library} cannot be loaded ({exc}); install NVIDIA's driver, "
+            "or start the container with '--gpus all'"
         ) from exc
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -63,13 +62,31 @@ def load_library(target: str) -> Library:
 
 
 def _imported(target: str) -> ModuleType:
-    for name in _MODULES[target]:
-        if find_spec(name) is None:
-            continue
-        try:
-            return importlib.import_module(name)
-        except (ImportError, OSError) as exc:
-            raise BackendUnavailable(
-                f"the package {name} is installed but cannot be loaded: {exc}; reinstall it: {REMEDIES[target]}"
-            ) from exc
-    raise BackendUnavailable(f"target {target} needs the package {_MODULES[target][0]}: {REMEDIES[target]}")
+    if not is_installed(target):
+        raise BackendUnavailable(f"target {target} needs the package {_MODULES[target][0]}: {REMEDIES[target]}")
+    try:
+        return _import_rtx() if target == TARGET_RTX else _import_tensorrt()
+    except (ImportError, OSError) as exc:
+        raise BackendUnavailable(
+            f"the package of target {target} is installed but cannot be loaded: {exc}; reinstall it: {REMEDIES[target]}"
+        ) from exc
+
+
+def _import_tensorrt() -> ModuleType:
+    import tensorrt
+
+    module: ModuleType = tensorrt
+    return module
+
+
+def _import_rtx() -> ModuleType:
+    module: ModuleType
+    if find_spec(_MODULES[TARGET_RTX][0]) is not None:
+        import tensorrt_rtx_bindings
+
+        module = tensorrt_rtx_bindings
+    else:
+        import tensorrt_rtx
+
+        module = tensorrt_rtx
+    return module
