@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from tests.server.conftest import Running
 
+from emotirt.bench.http_stream import ServerAddress
 from emotirt.bench.load import LoadReport, LoadSettings, closed_loop, listeners, open_loop
-from emotirt.bench.speech_client import ServerAddress, address_from_url, speak
+from emotirt.bench.speech_client import address_from_url, speak
 from emotirt.cli.main import main
 
 QUICK = LoadSettings(seconds=0.5, warm_up_s=0.0)

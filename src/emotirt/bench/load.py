@@ -14,8 +14,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from emotirt.bench.http_stream import ServerAddress
 from emotirt.bench.sentences import mixed_texts
-from emotirt.bench.speech_client import Outcome, ServerAddress, speak
+from emotirt.bench.speech_client import Outcome, speak
 from emotirt.bench.stats import Distribution, distribution
 from emotirt.bench.workload import poisson_times_s, staggered_starts_s
 from emotirt.errors import BackendError

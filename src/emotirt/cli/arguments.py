@@ -74,3 +74,9 @@ def positive_int(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
     return value
+
+
+def server_options(args: argparse.Namespace) -> tuple[str, ...]:
+    """Return the engine's arguments as options of ``emotirt serve``."""
+    named = {"--bundle": args.bundle, "--backend": args.backend, "--threads": args.threads}
+    return tuple(str(part) for name, value in named.items() if value is not None for part in (name, value))

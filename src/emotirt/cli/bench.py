@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emotirt.cli import bench_compare, bench_floors, bench_serve
+from emotirt.cli import bench_compare, bench_faults, bench_floors, bench_serve
 from emotirt.cli.arguments import add_engine_arguments, open_engine, positive_int
 
 if TYPE_CHECKING:
@@ -34,6 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     spelling = kinds.add_parser("spelling", help="English words that no dictionary lists, against held-out ones")
     serve = kinds.add_parser("serve", help="a running server under load: delays, underrun, how many listeners it holds")
     bench_serve.add_arguments(serve)
+    faults = kinds.add_parser("faults", help="a server whose worker fails again and again: nothing lost, nothing wrong")
+    bench_faults.add_fault_arguments(faults)
+    soak = kinds.add_parser("soak", help="a server under steady traffic for long: nothing grows")
+    bench_faults.add_soak_arguments(soak)
     stages = kinds.add_parser("stages", help="every stage in several ways: PyTorch, ONNX Runtime, TensorRT")
     bench_compare.add_arguments(stages, "stages")
     latency = kinds.add_parser("latency", help="new sentences from text to PCM in several ways")
@@ -44,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bench_compare.add_merge_arguments(merge)
     floors = kinds.add_parser("floors", help="arithmetic, bytes and least time of every layer of a graph")
     bench_floors.add_arguments(floors)
-    for part in (cpu, serve, frontend, spelling, stages, latency, merge, floors):
+    for part in (cpu, serve, faults, soak, frontend, spelling, stages, latency, merge, floors):
         part.add_argument(
             "--results",
             type=Path,
@@ -148,6 +152,8 @@ def _tell(line: str) -> None:
 _RUNS: dict[str, Callable[[argparse.Namespace], int]] = {
     "cpu": _run_cpu,
     "serve": bench_serve.run,
+    "faults": bench_faults.run_faults,
+    "soak": bench_faults.run_soak,
     "stages": bench_compare.run,
     "latency": bench_compare.run,
     "inputs": bench_compare.run_inputs,

@@ -9,12 +9,12 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from emotirt.cli.arguments import add_engine_arguments, positive_int
+from emotirt.cli.arguments import add_engine_arguments, positive_int, server_options
 from emotirt.errors import InvalidRequest
 
 if TYPE_CHECKING:
+    from emotirt.bench.http_stream import ServerAddress
     from emotirt.bench.load import LoadReport, LoadSettings
-    from emotirt.bench.speech_client import ServerAddress
     from emotirt.bench.stats import Distribution
     from emotirt.bench.sweep import SweepReport
 
@@ -66,7 +66,7 @@ def _measured(args: argparse.Namespace, options: tuple[str, ...]) -> dict[str, A
     from emotirt.bench.speech_client import address_from_url
 
     settings = LoadSettings(args.seconds, args.warm_up, args.seed)
-    with nullcontext(args.url) if args.url else child_server((*_server_options(args), *options)) as url:
+    with nullcontext(args.url) if args.url else child_server((*server_options(args), *options)) as url:
         sys.stdout.write(f"{url} {' '.join(options)}\n")
         server = address_from_url(url)
         if args.sweep:
@@ -153,11 +153,6 @@ def _bundle(args: argparse.Namespace) -> dict[str, str]:
         return {}
     bundle = open_bundle(args.bundle or default_bundle_path())
     return {"name": bundle.manifest.name, "sha256": bundle.digest}
-
-
-def _server_options(args: argparse.Namespace) -> tuple[str, ...]:
-    named = {"--bundle": args.bundle, "--backend": args.backend, "--threads": args.threads}
-    return tuple(str(part) for name, value in named.items() if value is not None for part in (name, value))
 
 
 def _load_average() -> list[float] | None:

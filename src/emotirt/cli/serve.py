@@ -28,7 +28,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="to the first audio of a live request (default: 0.5)",
     )
     add("--requests-at-once", metavar="N", help="more wait in order of arrival (default: no bound)")
+    add("--body-timeout", dest="body_timeout_s", metavar="S", help="for a request to arrive (default: 30)")
+    add("--send-timeout", dest="send_timeout_s", metavar="S", help="for a client to take something (default: 30)")
     add("--drain", dest="drain_s", metavar="S", help="for running requests to end after SIGTERM (default: 30)")
+    add("--sabotage", type=Path, help=argparse.SUPPRESS)  # for 'emotirt bench faults'
     add("--log-level", help="debug, info, warning or error (default: info)")
     add("--allow-public", action="store_true", default=None, help="listen on a public address without any API key")
 

@@ -6,11 +6,11 @@ from pathlib import Path
 from types import TracebackType
 
 from emotirt.bundle.manifest import EmotionEntry, VoiceEntry
-from emotirt.bundle.store import Bundle, default_bundle_path, open_bundle
+from emotirt.bundle.store import Bundle
+from emotirt.engine.opening import opened_parts
 from emotirt.engine.planner import Planner
 from emotirt.engine.request import SpeechRequest, SpeechResult
-from emotirt.errors import InvalidRequest
-from emotirt.runtime.open import AUTO, default_threads, resolve_backend
+from emotirt.runtime.open import AUTO
 from emotirt.synthesis.pipeline import Pipeline
 from emotirt.synthesis.speech import SpeechStream, speak_whole
 
@@ -43,11 +43,7 @@ class Engine:
             BackendError: the backend is unknown, missing or failing.
             InvalidRequest: fewer threads than one.
         """
-        if threads is not None and threads < 1:
-            raise InvalidRequest(f"{threads} threads are not possible; give at least 1, or None for one a core")
-        chosen = resolve_backend(backend)
-        bundle = open_bundle(default_bundle_path() if bundle_path is None else bundle_path)
-        return cls(bundle, chosen, threads or default_threads())
+        return cls(*opened_parts(bundle_path, backend, threads))
 
     @property
     def sample_rate_hz(self) -> int:

@@ -15,10 +15,11 @@ import numpy as np
 
 from emotirt.bundle.contract import PROMPT_ENCODER
 from emotirt.bundle.manifest import EmotionEntry, VoiceEntry
-from emotirt.bundle.store import Bundle, default_bundle_path, open_bundle
+from emotirt.bundle.store import Bundle
 from emotirt.engine.backend import Backend, opened_backend
 from emotirt.engine.counters import Counters
 from emotirt.engine.observe import EngineStats, Health, HealthState, Observer
+from emotirt.engine.opening import opened_parts
 from emotirt.engine.planner import Planner
 from emotirt.engine.request import SpeechOptions, SpeechRequest, SpeechResult, check_options
 from emotirt.engine.settings import (
@@ -33,8 +34,8 @@ from emotirt.engine.settings import (
 from emotirt.engine.stages import AcousticBatches, VocoderBatches
 from emotirt.engine.stream import AsyncSpeechStream, Mailbox
 from emotirt.engine.talk import Format, Pace, Talk
-from emotirt.errors import EngineClosed, InvalidRequest
-from emotirt.runtime.open import AUTO, default_threads, resolve_backend
+from emotirt.errors import EngineClosed
+from emotirt.runtime.open import AUTO
 from emotirt.scheduling.admission import Admission, Ticket
 from emotirt.scheduling.job import Job
 from emotirt.scheduling.loop import Loop, Stage
@@ -122,13 +123,9 @@ class AsyncEngine:
             BackendError: the backend is unknown, missing or failing.
             InvalidRequest: a setting is not accepted.
         """
-        if threads is not None and threads < 1:
-            raise InvalidRequest(f"{threads} threads are not possible; give at least 1, or None for one a core")
 
         def opened() -> AsyncEngine:
-            chosen = resolve_backend(backend)
-            bundle = open_bundle(default_bundle_path() if bundle_path is None else bundle_path)
-            return cls(bundle, chosen, threads or default_threads(), settings, observers)
+            return cls(*opened_parts(bundle_path, backend, threads), settings, observers)
 
         engine = await asyncio.to_thread(opened)
         if settings.warm_up:

@@ -1,4 +1,7 @@
-"""The stages as the loop runs them: batches of tasks through the runners, one outcome each."""
+"""The stages as the loop runs them: batches of tasks through the runners, one outcome each.
+
+A batch that fails as a whole raises, so that the loop tries those alone who are still wanted.
+"""
 
 from __future__ import annotations
 

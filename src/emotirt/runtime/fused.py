@@ -39,7 +39,7 @@ class JoinedAcoustic:
     """``acoustic`` from two runners, through host memory."""
 
     def __init__(self, text_encoder: Runner, decoder: Runner, dimensions: Dimensions) -> None:
-        """Join runners, which stay their owner's."""
+        """Join runners, which are closed with it."""
         contract = fused_contract(ACOUSTIC, dimensions)
         self.inputs, self.outputs = contract.inputs, contract.outputs
         self._text_encoder = text_encoder
@@ -62,14 +62,16 @@ class JoinedAcoustic:
         return {"durations": marked_rows(durations, encoded["durations"]), "mel": decoded["mel"]}
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Release both."""
+        self._text_encoder.close()
+        self._decoder.close()
 
 
 class JoinedSpeech:
     """``speech`` from a runner of ``acoustic`` and one of the vocoder, through host memory."""
 
     def __init__(self, acoustic: Runner, vocoder: Runner, dimensions: Dimensions) -> None:
-        """Join runners, which stay their owner's."""
+        """Join runners, which are closed with it."""
         contract = fused_contract(SPEECH, dimensions)
         self.inputs, self.outputs = contract.inputs, contract.outputs
         self._acoustic = acoustic
@@ -86,7 +88,9 @@ class JoinedSpeech:
         return {"durations": made["durations"], "wav": padded_rows(rows)}
 
     def close(self) -> None:
-        """Nothing to release."""
+        """Release both."""
+        self._acoustic.close()
+        self._vocoder.close()
 
 
 def fitted_rows(durations: FloatArray, lengths: Array) -> FloatArray:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from emotirt.bundle.contract import StageContract
+from emotirt.bundle.plans import TENSORRT_8
 from emotirt.errors import BackendError, DeviceFault, PlanUnusable
 from emotirt.runtime import cuda, trt_api
 from emotirt.runtime.buckets import Bucket, StageShapes
@@ -38,12 +39,15 @@ class LoadedStage:
         engine: of TensorRT.
         specs: shapes and types as the plan has them.
         activation_bytes: that a context needs.
+        shares_profiles: whether several contexts may use one profile at once, without which there is one slot and no
+            context, and so no graph, for each bucket.
     """
 
     stage: str
     engine: Any
     specs: StageSpecs
     activation_bytes: int
+    shares_profiles: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +81,7 @@ class PlanLoader:
 
         Raises: BackendUnavailable: TensorRT does not start.
         """
+        self._library = library
         self.module = library.module
         self.log = trt_api.log_of(library.module)
         self._runtime = library.module.Runtime(self.log)
@@ -89,11 +94,14 @@ class PlanLoader:
         engine = self._runtime.deserialize_cuda_engine(plan)
         if engine is None:
             raise PlanUnusable(
-                f"TensorRT cannot load the plan of stage {stage}: {trt_api.said_by(self.log)}; build it again", "damaged"
+                f"TensorRT cannot load the plan of stage {stage}: {trt_api.said_by(self.log)}; build it again",
+                "damaged",
             )
-        return LoadedStage(
-            stage, engine, specs_of(self.module, engine, stage, contract), trt_api.activation_bytes(engine)
-        )
+        shares = self._library.adapter != TENSORRT_8 or trt_api.shares_profiles(self.module, engine)
+        if not shares:
+            logger.warning("the plan of stage %s was built without profile sharing and runs without CUDA graphs", stage)
+        specs = specs_of(self.module, engine, stage, contract)
+        return LoadedStage(stage, engine, specs, trt_api.activation_bytes(engine), shares)
 
 
 def specs_of(module: Any, engine: Any, stage: str, contract: StageContract) -> StageSpecs:
@@ -184,11 +192,10 @@ class TrtDevice:
     def launch(self, launch: Launch) -> None:
         """Compute a bucket: from its graph, recording that first if the bucket comes again, else directly."""
         recorded = self._recorded.get(launch.bucket)
-        if recorded is None and launch.bucket.recurs:
-            recorded = self._record(launch)
-            if recorded is not None:
-                return  # it was computed on the way
         if recorded is None:
+            if launch.bucket.recurs and self._stages[launch.bucket.stage].shares_profiles:
+                self._record(launch)  # which computes it on the way
+                return
             context = self._plain_context(launch)
             self._bind(context, launch)
             self._execute(context, launch)
@@ -216,13 +223,11 @@ class TrtDevice:
         self._closers.append(part)
         return part
 
-    def _record(self, launch: Launch) -> _Recorded | None:
-        """Compute a bucket on a context of its own and record that; None where it cannot have one."""
-        context = self._context(launch.bucket)
-        if context is None:
-            return None
+    def _record(self, launch: Launch) -> None:
+        """Compute a bucket on a context of its own and record that."""
         while len(self._recorded) >= self._most_recorded:
             self._forget_oldest()
+        context = self._context(launch.bucket)
         self._bind(context, launch)
         self._execute(context, launch)  # the first time sets up what must not happen while recording
         self._stream.wait()
@@ -235,9 +240,8 @@ class TrtDevice:
         except BackendError as exc:
             self._stream.drop_capture()
             logger.warning("bucket %s cannot be recorded and is launched kernel by kernel: %s", launch.bucket, exc)
-            return recorded
+            return
         recorded.graph = self._stream.end_capture()
-        return recorded
 
     def _forget_oldest(self) -> None:
         self._stream.wait()
@@ -248,22 +252,17 @@ class TrtDevice:
     def _plain_context(self, launch: Launch) -> Any:
         place = (launch.bucket.stage, launch.bucket.profile)
         if place not in self._plain:
-            context = self._context(launch.bucket)
-            if context is None:
-                raise BackendError(
-                    f"TensorRT makes no context for stage {place[0]}, profile {place[1]}: {self._said()}"
-                )
-            self._plain[place] = context
+            self._plain[place] = self._context(launch.bucket)
         return self._plain[place]
 
     def _context(self, bucket: Bucket) -> Any:
-        """Return a new context on a bucket's profile; None where TensorRT allows no further one."""
+        """Return a new context on a bucket's profile."""
         context = trt_api.context_without_memory(self._loader.module, self._stages[bucket.stage].engine)
-        if context is None:
-            return None
-        trt_api.give_memory(context, self._activations.address, self._activations.size_bytes)
-        if not context.set_optimization_profile_async(bucket.profile, self._stream.handle):
-            return None
+        if context is not None:
+            trt_api.give_memory(context, self._activations.address, self._activations.size_bytes)
+        if context is None or not context.set_optimization_profile_async(bucket.profile, self._stream.handle):
+            cuda.raise_pending(f"stage {bucket.stage} cannot be prepared")
+            raise BackendError(f"no context for stage {bucket.stage}, profile {bucket.profile}: {self._said()}")
         self._stream.wait()
         return context
 

@@ -24,7 +24,7 @@ DTYPES = {
 
 
 def log_of(module: Any) -> Any:
-    """Return a logger for TensorRT that hands warnings and errors to ours and keeps the last error as ``last_error``."""
+    """Return a logger for TensorRT that hands what it hears to ours and keeps the last error as ``last_error``."""
     levels = {
         module.ILogger.Severity.INTERNAL_ERROR: logging.ERROR,
         module.ILogger.Severity.ERROR: logging.ERROR,
@@ -101,6 +101,12 @@ def context_without_memory(module: Any, engine: Any) -> Any:
     if make is not None:
         return make()
     return engine.create_execution_context(module.ExecutionContextAllocationStrategy.USER_MANAGED)
+
+
+def shares_profiles(module: Any, engine: Any) -> bool:
+    """Say whether two contexts may use the same profile, which a plan of TensorRT 8.6 has to be built for."""
+    first, second = (context_without_memory(module, engine) for _ in range(2))
+    return all(context is not None and context.set_optimization_profile_async(0, 0) for context in (first, second))
 
 
 def give_memory(context: Any, address: int, size_bytes: int) -> None:

@@ -118,15 +118,18 @@ class WorkerHandle:
         future: Future[Done] = Future()
         try:
             self._send(number, future, Run(number, arena.name, stage, arena.put(feeds)))
-            outputs = arena.get(future.result(timeout_s).outputs)
+        except BaseException:  # also feeds that no arena and no message can hold
+            with self._lock:
+                self._pending.pop(number, None)
+            self._give_back(arena)
+            raise
+        try:
+            return arena.get(future.result(timeout_s).outputs)
         except FutureTimeout as exc:
             self.end(f"a call of stage {stage} took longer than {timeout_s:g} s")
             raise WorkerLost(f"the worker process was ended: {self.reason}") from exc
-        except BackendError:
-            self._give_back(arena)
-            raise
-        self._give_back(arena)
-        return outputs
+        finally:  # at once, unless the caller was interrupted: then once the worker is done with the arena
+            future.add_done_callback(lambda _: self._give_back(arena))
 
     def _give_back(self, arena: Arena) -> None:
         if not self.ended.is_set():

@@ -235,7 +235,7 @@ class Loop:
         self._on_batch(Computed(batch, moment, sum(isinstance(outcome, Exception) for outcome in outcomes)))
 
     def _outcomes(self, batch: Batch) -> list[Any]:
-        """Run a batch; if it fails as a whole, each member alone, so that only the guilty one fails."""
+        """Run a batch; if it fails as a whole, each member that is still wanted alone: only the guilty one fails."""
         stage = self._stages[batch.stage]
         payloads = [task.payload for task in batch.tasks]
         try:
@@ -244,11 +244,15 @@ class Loop:
             if len(payloads) == 1:
                 return [exc]
             logger.warning("a batch of %d of stage %s failed; trying each alone", len(payloads), batch.stage)
-        return [self._outcome_alone(stage, payload) for payload in payloads]
+        return [self._outcome_alone(stage, task) for task in batch.tasks]
 
-    def _outcome_alone(self, stage: Stage, payload: Any) -> Any:
+    def _outcome_alone(self, stage: Stage, task: Task) -> Any:
+        if task.job.is_late(self._clock()):
+            self.expire(task.job)
+        if not task.job.is_running:  # and so its outcome is looked at by nobody
+            return None
         try:
-            return _checked(stage.run([payload]), 1)[0]
+            return _checked(stage.run([task.payload]), 1)[0]
         except Exception as exc:  # the edge of the request
             return exc
 

@@ -18,6 +18,7 @@ from emotirt.errors import BundleCorrupt, EmotiRTError
 from emotirt.runtime.open import open_runner
 from emotirt.runtime.runner import Runner
 from emotirt.scheduling.channel import Arena, Beat, Done, Failed, Message, Ready, Run
+from emotirt.scheduling.sabotage import SabotagedRunner
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class WorkerSpec:
         stages: to load.
         arenas: names of the shared memory that calls come in.
         beat_s: seconds between two signs of life.
+        sabotage_path: see ``scheduling.sabotage``; None but in a fault campaign.
     """
 
     bundle_path: Path
@@ -41,6 +43,7 @@ class WorkerSpec:
     stages: tuple[str, ...]
     arenas: tuple[str, ...]
     beat_s: float
+    sabotage_path: Path | None = None
 
 
 class _Voice:
@@ -82,7 +85,10 @@ def _runners(spec: WorkerSpec) -> dict[str, Runner]:
     bundle = open_bundle(spec.bundle_path)
     if bundle.digest != spec.digest:
         raise BundleCorrupt(f"bundle {spec.bundle_path} has changed since the engine opened it; open a new engine")
-    return {stage: open_runner(bundle, stage, spec.backend, spec.threads) for stage in spec.stages}
+    runners = {stage: open_runner(bundle, stage, spec.backend, spec.threads) for stage in spec.stages}
+    if spec.sabotage_path is None:
+        return runners
+    return {stage: SabotagedRunner(runner, spec.sabotage_path) for stage, runner in runners.items()}
 
 
 def _reply(message: Run, runners: dict[str, Runner], arena: Arena) -> Done | Failed:

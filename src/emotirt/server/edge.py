@@ -164,20 +164,20 @@ class _Reply:
         self.is_begun = self.is_complete = False
 
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
-        if message["type"] in ("http.response.start", "websocket.accept"):
+        if message["type"] in ("http.response.start", "websocket.accept", "websocket.http.response.start"):
             self.is_begun, self.status = True, message.get("status", 101)
             message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._request_id.encode())]
         elif message["type"] == "websocket.close":
             self.is_begun = self.is_complete = True
             self.status = self.status or 403
-        elif message["type"] == "http.response.body":
+        elif message["type"] in ("http.response.body", "websocket.http.response.body"):
             self.is_complete = not message.get("more_body", False)
         await self._send(message)
 
 
 async def _answer(problem: Problem, scope: Scope, receive: Receive, reply: _Reply) -> None:
-    if scope["type"] == "http":
-        await problem.response()(scope, receive, reply)
+    if scope["type"] == "http" or "websocket.http.response" in scope.get("extensions", {}):
+        await problem.response()(scope, receive, reply)  # to a WebSocket: its handshake is answered as any request is
     else:
         await reply({"type": "websocket.close", "code": POLICY, "reason": problem.message[:100]})
 

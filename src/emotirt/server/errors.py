@@ -155,6 +155,8 @@ def problem_from_validation(found: Sequence[Mapping[str, Any]]) -> Problem:
 def _headers(error: Exception) -> dict[str, str]:
     if isinstance(error, errors.Overloaded):
         return {"retry-after": str(max(1, math.ceil(error.retry_after_s))), "x-should-retry": "true"}
+    if isinstance(error, errors.EngineClosed):
+        return {"retry-after": "1"}  # of another server, or of the next one here
     if isinstance(error, errors.DeadlineExceeded):
         return {"x-should-retry": "false"}
     return {}

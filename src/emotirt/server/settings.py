@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from emotirt.engine.settings import EngineSettings
 from emotirt.errors import InvalidRequest
+from emotirt.scheduling.supervisor import WorkerSettings
 
 PREFIX = "EMOTIRT_"
 KILOBYTE = 1024
@@ -35,8 +36,10 @@ class ServerSettings(BaseModel):
         live_deadline_s: to the first audio of a live request that names no deadline.
         drain_s: how long running requests may take to end once the server is told to stop.
         max_body_bytes: largest request body.
-        body_timeout_s: how long a client may take to send its body.
+        body_timeout_s: how long a client may take to send its body, and before it the head of a request.
+        send_timeout_s: how long a client may take nothing of what is sent to it.
         log_level: of the server's own log.
+        sabotage: a file that orders faults of the worker process; only for a fault campaign.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -55,7 +58,9 @@ class ServerSettings(BaseModel):
     drain_s: float = Field(30.0, ge=0, le=3600)
     max_body_bytes: int = Field(512 * KILOBYTE, ge=KILOBYTE)
     body_timeout_s: float = Field(30.0, gt=0)
+    send_timeout_s: float = Field(30.0, gt=0)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    sabotage: Path | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -66,7 +71,10 @@ class ServerSettings(BaseModel):
     def engine(self) -> EngineSettings:
         """How the engine schedules."""
         return EngineSettings(
-            isolation=self.isolation, live_deadline_s=self.live_deadline_s, requests_at_once=self.requests_at_once
+            isolation=self.isolation,
+            live_deadline_s=self.live_deadline_s,
+            requests_at_once=self.requests_at_once,
+            worker=WorkerSettings(sabotage_path=self.sabotage),
         )
 
     def check_bind(self) -> None:

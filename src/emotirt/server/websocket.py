@@ -113,7 +113,7 @@ class Session:
         self._waiting += len(text)
         if self._waiting > WAITING_CHARACTERS:
             raise Refused(_too_much(f"more than {WAITING_CHARACTERS} characters wait to be spoken"))
-        ready, self._text = spoken_part(self._text + text)
+        ready, self._text = spoken_part(self._text, text)
         self._put(ready)
 
     def _put(self, text: str) -> None:

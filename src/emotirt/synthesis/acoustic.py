@@ -69,19 +69,26 @@ class AcousticStages:
 
         Raises: BackendError: a stage failed or gave values that are not finite.
         """
-        return [_raised(outcome) for outcome in self.outcomes(utterances, conditions)]
+
+        def spoken(group: Sequence[int]) -> list[Acoustic | BackendError]:
+            return self.outcomes([utterances[i] for i in group], [conditions[i] for i in group])
+
+        return [_raised(outcome) for outcome in outcomes_apart(spoken, range(len(utterances)))]
 
     def outcomes(
         self, utterances: Sequence[Utterance], conditions: Sequence[Condition]
     ) -> list[Acoustic | BackendError]:
-        """Do as ``speak``, with an error in the place of each utterance that failed; the others are unharmed."""
+        """Do as ``speak``, with an error in the place of each utterance whose values are not finite.
+
+        Raises: BackendError: a stage failed, and nobody knows for whom; each may be tried alone.
+        """
 
         def encode(group: Sequence[int]) -> list[_Encoded | BackendError]:
             return self._encoded([utterances[i] for i in group], [conditions[i] for i in group])
 
         encoded: list[_Encoded | BackendError] = [_NOTHING] * len(utterances)
         for group in grouped([item.token_count for item in utterances], self._limits.items, self._limits.padded_tokens):
-            for index, item in zip(group, outcomes_apart(encode, group), strict=True):
+            for index, item in zip(group, encode(group), strict=True):
                 encoded[index] = item
         good = [(place, entry) for place, entry in enumerate(encoded) if not isinstance(entry, BackendError)]
 
@@ -94,7 +101,7 @@ class AcousticStages:
         ]
         frames = [int(entry.durations.sum()) for _, entry in good]
         for group in grouped(frames, self._limits.items, self._limits.padded_frames):
-            for member, outcome in zip(group, outcomes_apart(decode, group), strict=True):
+            for member, outcome in zip(group, decode(group), strict=True):
                 outcomes[good[member][0]] = outcome
         return outcomes
 

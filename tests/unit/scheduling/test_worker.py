@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from pickle import PicklingError
 
 import numpy as np
 import pytest
@@ -132,6 +133,17 @@ def test_an_error_in_a_call_is_told_and_the_worker_lives_on(start: Start, mel: F
         supervisor.call("organ", {"mel": mel})
     supervisor.call(VOCODER, {"mel": mel})
     assert supervisor.pid == pid
+
+
+def test_feeds_that_cannot_be_sent_cost_no_place(start: Start, vocoder: Runner, mel: FloatArray) -> None:
+    """There are two arenas; each of these errors would keep one for ever."""
+    supervisor = start(settings=replace(SETTINGS, call_timeout_s=5.0))
+    for _ in range(3):
+        with pytest.raises(AttributeError):
+            supervisor.call(VOCODER, {"mel": None})  # type: ignore[dict-item]  # what a bug would give
+        with pytest.raises((AttributeError, PicklingError)):
+            supervisor.call(lambda: None, {"mel": mel})  # type: ignore[arg-type]
+    np.testing.assert_array_equal(supervisor.call(VOCODER, {"mel": mel})["wav"], vocoder.run({"mel": mel})["wav"])
 
 
 def test_a_killed_worker_fails_its_calls_at_once_and_comes_back(
