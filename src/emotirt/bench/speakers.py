@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -11,21 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from emotirt.audio.pcm import SAMPLE_BYTES, s16le_from_float
-from emotirt.bench.subjects import SHIPPED, TORCH_WAYS, Subject
-from emotirt.bundle.contract import DECODER, PROMPT_ENCODER, TEXT_ENCODER, VOCODER
+from emotirt.bench.subjects import BACKENDS, SHIPPED, TORCH_WAYS, Subject
+from emotirt.bundle.contract import PROMPT_ENCODER
 from emotirt.engine import SpeechRequest
 from emotirt.engine.planner import Planner
 from emotirt.errors import BackendError
+from emotirt.runtime.fused import SPEECH
+from emotirt.runtime.open import open_runners
 from emotirt.runtime.runner import Array
-from emotirt.synthesis.acoustic import Acoustic, AcousticStages
-from emotirt.synthesis.batch import BatchLimits, text_encoder_feeds
+from emotirt.synthesis.batch import text_encoder_feeds
 from emotirt.synthesis.speech import SpeechPlan
-from emotirt.synthesis.vocoder import VocoderStage
 from emotirt.types import FloatArray
 from emotirt.voices.prompts import PromptVectors
-
-LARGEST = BatchLimits(items=64, padded_tokens=1 << 20, padded_frames=1 << 20)
-"""The benchmark decides the batch."""
 
 
 class Speaker(Protocol):
@@ -43,7 +39,7 @@ class Speaker(Protocol):
 
 def open_speaker(subject: Subject) -> Speaker:
     """Load every stage of a subject; raises as ``Subject.open_stage``."""
-    return _TorchSpeaker(subject) if subject.way in TORCH_WAYS else _StagedSpeaker(subject)
+    return _TorchSpeaker(subject) if subject.way in TORCH_WAYS else _FusedSpeaker(subject)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,46 +71,34 @@ def _reader(subject: Subject, prompt_subject: Subject) -> _Reader:
     return _Reader(Planner(bundle, prompts), prompts, bool(bundle.manifest.content_dim))
 
 
-class _StagedSpeaker:
-    """Our own stages on a backend, a batch at a time and without a queue."""
+class _FusedSpeaker:
+    """Our own stages on a backend as serving has them, all of a batch in one call and without a queue."""
 
     def __init__(self, subject: Subject) -> None:
-        manifest = subject.bundle.manifest
-        self._reader = _reader(subject, subject)
-        self._acoustic = AcousticStages(
-            subject.open_stage(TEXT_ENCODER),
-            subject.open_stage(DECODER),
-            LARGEST,
-            self._reader.prompts.contents if self._reader.prompts and manifest.content_dim else None,
-        )
-        self._vocoder = VocoderStage(subject.open_stage(VOCODER), manifest.hop_samples, manifest.vocoder_context_frames)
+        bundle, manifest = subject.bundle, subject.bundle.manifest
+        has_prompts = PROMPT_ENCODER in manifest.stages
+        wanted = (SPEECH, PROMPT_ENCODER) if has_prompts else (SPEECH,)
+        backend = BACKENDS[subject.way]
+        self._runners = open_runners(bundle, wanted, backend, subject.threads, falls_back=False)
+        prompts = PromptVectors(bundle, self._runners[PROMPT_ENCODER]) if has_prompts else None
+        self._reader = _Reader(Planner(bundle, prompts), prompts, bool(manifest.content_dim))
+        self._hop_samples = manifest.hop_samples
 
     def speak(self, texts: Sequence[str]) -> int:
-        plans = self._reader.plans(texts)
-        utterances = [utterance for plan in plans for utterance in plan.utterances]
-        conditions = [plan.condition for plan in plans for _ in plan.utterances]
-        made = self._acoustic.speak(utterances, conditions)
-        pcm = [s16le_from_float(samples) for samples in self._waves(made)]
+        feeds = self._reader.feeds(self._reader.plans(texts))
+        made = self._runners[SPEECH].run(feeds)
+        frames = made["durations"].sum(axis=1)
+        if not np.isfinite(frames).all():
+            raise BackendError("the text encoder gave durations that are not finite")
+        pcm = [
+            s16le_from_float(row[: int(count) * self._hop_samples])
+            for row, count in zip(made["wav"], frames, strict=True)
+        ]
         return sum(map(len, pcm)) // SAMPLE_BYTES
 
     def close(self) -> None:
-        self._acoustic.close()
-        self._vocoder.close()
-        if self._reader.prompts is not None:
-            self._reader.prompts.close()
-
-    def _waves(self, made: Sequence[Acoustic]) -> list[FloatArray]:
-        """Vocode all mels of one length in one batch, since the vocoder has no mask."""
-        alike: dict[int, list[FloatArray]] = defaultdict(list)
-        for acoustic in made:
-            alike[len(acoustic.mel)].append(acoustic.mel)
-        waves: list[FloatArray] = []
-        for mels in alike.values():
-            for outcome in self._vocoder.outcomes(mels):
-                if isinstance(outcome, BackendError):
-                    raise outcome
-                waves.append(outcome)
-        return waves
+        for runner in self._runners.values():
+            runner.close()
 
 
 class _TorchSpeaker:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from emotirt.bench.cells import BATCHES, LENGTHS_S, MAIN_LENGTH_S, Cell, cells
 from emotirt.bench.inputs import Inputs
 from emotirt.bench.stats import distribution
-from emotirt.bench.subjects import Probed, Subject
+from emotirt.bench.subjects import PlanProbed, Probed, Subject
 from emotirt.bench.timing import DEFAULT_REPEATS, Clock, Repeats, brief, timed_ms
-from emotirt.errors import BackendError
+from emotirt.errors import BackendError, OutOfProfile
 from emotirt.runtime.runner import Array, Runner
 
 COLUMNS = "seconds batch count p50_ms p90_ms p95_ms p99_ms device_p50_ms"
@@ -29,12 +30,14 @@ class StageSettings:
         lengths_s: seconds of audio.
         batches: rows at once.
         repeats: of each cell.
+        wants_layers: whether to time the layers of a plan, too.
     """
 
     stages: Sequence[str]
     lengths_s: Sequence[float] = LENGTHS_S
     batches: Sequence[int] = BATCHES
     repeats: Repeats = DEFAULT_REPEATS
+    wants_layers: bool = False
 
 
 @dataclass(slots=True)
@@ -43,13 +46,15 @@ class SubjectReport:
 
     Attributes:
         rows: for each stage, or ``path`` for the whole path, its cells as written under ``COLUMNS``.
-        facts: for each stage at 15 s alone: launches and memory.
+        facts: for each stage at 15 s alone: launches, memory, and which plan it is.
+        layers: times of a plan's layers at the first cell that has any; kept apart from the rest, because it is long.
         absent: what could not be measured, and why.
     """
 
     rows: dict[str, list[str]] = field(default_factory=dict)
     facts: dict[str, dict[str, Any]] = field(default_factory=dict)
     absent: dict[str, str] = field(default_factory=dict)
+    layers: list[dict[str, str | float]] = field(default_factory=list)
 
     def leave_out(self, cell: Cell) -> None:
         """Note that there was no time for a cell."""
@@ -74,7 +79,7 @@ def measure_stages(
         clock: what is left for this subject.
         tell: receives one line a cell.
     """
-    run = _StageRun(subject, inputs, settings.repeats, tell)
+    run = _StageRun(subject, inputs, settings.repeats, settings.wants_layers, tell)
     pace = Pace(clock)
     try:
         for cell in cells(subject.bundle.manifest, settings.stages, settings.lengths_s, settings.batches):
@@ -91,12 +96,15 @@ def measure_stages(
 class _StageRun:
     """The runners of one subject and what they have done so far."""
 
-    def __init__(self, subject: Subject, inputs: Inputs, repeats: Repeats, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, subject: Subject, inputs: Inputs, repeats: Repeats, wants_layers: bool, tell: Callable[[str], None]
+    ) -> None:
         self.report = SubjectReport()
         self._subject = subject
         self._inputs = inputs
         self._repeats = repeats
         self._tell = tell
+        self._wants_layers = wants_layers
         self._runners: dict[str, Runner] = {}
         self._unopened: set[str] = set()
 
@@ -110,7 +118,10 @@ class _StageRun:
                 self._runners[cell.stage] = self._subject.open_stage(cell.stage)
                 self._unopened.discard(cell.stage)
             feeds = self._inputs.feeds(self._subject.bundle.manifest, cell)
-            _measure(self._runners[cell.stage], feeds, cell, self._repeats, self.report)
+            runner = self._runners[cell.stage]
+            _measure(runner, feeds, cell, self._repeats, self.report)
+            if self._wants_layers and not self.report.layers and isinstance(runner, PlanProbed):
+                self.report.layers = runner.layer_times(feeds)
             self._tell(f"{self._subject.label} {cell.stage}: {self.report.rows[cell.stage][-1]}")
         except BackendError as exc:
             place = cell.stage if cell.stage in self._unopened else cell.name
@@ -149,12 +160,14 @@ def _measure(runner: Runner, feeds: Mapping[str, Array], cell: Cell, repeats: Re
     device = "-"
     if isinstance(runner, Probed):
         count = max(1, min(repeats.timed, int(1000.0 * repeats.seconds / max(host.p50, 1e-3))))
-        device = f"{distribution(runner.device_times_ms(feeds, count)).p50:.4g}"
-        if cell.batch == 1 and (cell.seconds == MAIN_LENGTH_S or cell.stage not in report.facts):
+        with suppress(OutOfProfile):  # a batch that is computed in parts has no time of its own on the device
+            device = f"{distribution(runner.device_times_ms(feeds, count)).p50:.4g}"
+        if device != "-" and cell.batch == 1 and (cell.seconds == MAIN_LENGTH_S or cell.stage not in report.facts):
             report.facts[cell.stage] = {
                 "seconds": cell.seconds,
                 "launched": runner.launched(feeds),
                 "memory_bytes": runner.memory_bytes(feeds),
+                **(runner.plan_facts() if isinstance(runner, PlanProbed) else {}),
             }
     figures = " ".join(f"{value:g}" for value in brief(host))
     report.rows.setdefault(cell.stage, []).append(f"{cell.seconds:g} {cell.batch} {figures} {device}")

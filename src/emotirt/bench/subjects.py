@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from emotirt.bundle.store import Bundle, default_bundle_path, open_bundle
 from emotirt.errors import BackendUnavailable, InvalidRequest
-from emotirt.runtime.open import backends, open_runner
+from emotirt.runtime.open import is_gpu_backend, open_runner
 from emotirt.runtime.runner import Array, Runner
 
 if TYPE_CHECKING:
@@ -40,7 +40,13 @@ TORCH_WAYS = {
     "torch-shipped": ("eager", False),
 }
 SHIPPED = "torch-shipped"
-OTHERS = ("onnxruntime", "tensorrt-fp32", "tensorrt-fp16", "tensorrt-int8")
+BACKENDS = {
+    "onnxruntime": "onnxruntime",
+    "tensorrt-fp32": "tensorrt@float32",
+    "tensorrt-fp16": "tensorrt@fp16",
+    "tensorrt-int8": "tensorrt@int8",
+}
+"""Ways that serving has too, and what it calls them."""
 
 
 @runtime_checkable
@@ -55,6 +61,17 @@ class Probed(Protocol):
 
     def memory_bytes(self, feeds: Mapping[str, Array]) -> dict[str, int]:
         """Return bytes by kind, such as ``weights`` and ``activations``."""
+
+
+@runtime_checkable
+class PlanProbed(Protocol):
+    """A runner of a plan."""
+
+    def plan_facts(self) -> dict[str, str | float]:
+        """Say which plan it is."""
+
+    def layer_times(self, feeds: Mapping[str, Array]) -> list[dict[str, str | float]]:
+        """Return for every layer of the plan ``name`` and ``medianMs``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,9 +99,12 @@ class Subject:
         """
         if self.way in TORCH_WAYS:
             return self._open_torch(stage)
-        if self.way not in backends():
-            raise BackendUnavailable(f"backend {self.way!r} is not there; available: {', '.join(backends())}")
-        return open_runner(self.bundle, stage, self.way, self.threads)
+        backend = BACKENDS[self.way]
+        if not is_gpu_backend(backend):
+            return open_runner(self.bundle, stage, backend, self.threads)
+        from emotirt.runtime.trt_probe import TrtProbe
+
+        return TrtProbe(self.bundle, stage, backend)
 
     def torch_settings(self, device: str | None = None) -> TorchSettings:
         """Return how PyTorch runs it, on another device if one is named.
@@ -121,7 +141,7 @@ def subject_from_text(text: str, bundle: Path | None, device: str, threads: int 
     """
     label, has_label, rest = text.partition("=")
     way, _, directory = (rest if has_label else text).partition(":")
-    known = (*OTHERS, *TORCH_WAYS)
+    known = (*BACKENDS, *TORCH_WAYS)
     if way not in known or not label:
         raise InvalidRequest(
             f"subject {text!r} is not known; write WAY, LABEL=WAY or LABEL=WAY:BUNDLE; ways are {', '.join(known)}"

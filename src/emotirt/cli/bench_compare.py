@@ -49,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser, kind: str) -> None:
     add("--seconds", type=float, default=600.0, metavar="S", help="for everything; what does not fit is named")
     add("--partial", type=Path, metavar="FILE", help="write a partial result, to be merged with others of the same run")
     if kind == "stages":
+        add("--profile", type=Path, metavar="FILE", help="write times of a plan's layers, for 'emotirt bench floors'")
         add("--stages", metavar="NAME,NAME", help="stages of the bundle (default: all)")
     _add_roles(parser)
 
@@ -130,6 +131,7 @@ def _finish(partials: Sequence[Partial], args: argparse.Namespace) -> int:
 def _report(args: argparse.Namespace, subject: Subject, inputs: Any, clock: Clock) -> SubjectReport:
     from emotirt.bench.cells import BATCHES, LENGTHS_S
     from emotirt.bench.latency import LatencySettings, measure_latency
+    from emotirt.bench.results import write_json
     from emotirt.bench.stages import StageSettings, measure_stages
     from emotirt.bench.timing import Repeats
 
@@ -138,7 +140,11 @@ def _report(args: argparse.Namespace, subject: Subject, inputs: Any, clock: Cloc
     if args.kind == "latency":
         return measure_latency(subject, inputs, LatencySettings(lengths, batches, repeats), clock, _tell)
     stages = args.stages.split(",") if args.stages else list(subject.bundle.manifest.stages)
-    return measure_stages(subject, inputs, StageSettings(stages, lengths, batches, repeats), clock, _tell)
+    settings = StageSettings(stages, lengths, batches, repeats, args.profile is not None)
+    report = measure_stages(subject, inputs, settings, clock, _tell)
+    if report.layers:
+        write_json(args.profile, report.layers)
+    return report
 
 
 def _subjects(args: argparse.Namespace) -> list[Subject]:
