@@ -43,8 +43,13 @@ class LatencySettings:
 
 
 def measure_latency(
-    subject: Subject, inputs: Inputs, settings: LatencySettings, clock: Clock, tell: Callable[[str], None]
-) -> SubjectReport:
+    subject: Subject,
+    inputs: Inputs,
+    settings: LatencySettings,
+    clock: Clock,
+    report: SubjectReport,
+    tell: Callable[[str], None],
+) -> None:
     """Time every cell until the clock is over; arguments as of ``stages.measure_stages``.
 
     Raises: InvalidRequest: the inputs' sentences are for another front end.
@@ -55,13 +60,12 @@ def measure_latency(
             f"the inputs are for front end {inputs.frontend!r}, bundle {manifest.name!r} has {manifest.frontend!r}; "
             "write inputs for this bundle with 'emotirt bench inputs'"
         )
-    report = SubjectReport()
     try:
         speaker = open_speaker(subject)
     except BackendError as exc:
         report.absent[PATH] = str(exc)
         tell(f"{subject.label}: {exc}")
-        return report
+        return
     pace = Pace(clock)
     unspoken = {f"{seconds:g}": iter(inputs.sentences(seconds)) for seconds in settings.lengths_s}
     try:
@@ -79,7 +83,6 @@ def measure_latency(
             pace.note(cell)
     finally:
         speaker.close()
-    return report
 
 
 def _batches(source: Iterator[str], cell: Cell, repeats: Repeats) -> list[list[str]]:

@@ -68,18 +68,24 @@ class SubjectReport:
 
 
 def measure_stages(
-    subject: Subject, inputs: Inputs, settings: StageSettings, clock: Clock, tell: Callable[[str], None]
-) -> SubjectReport:
-    """Time every cell until the clock is over.
+    subject: Subject,
+    inputs: Inputs,
+    settings: StageSettings,
+    clock: Clock,
+    report: SubjectReport,
+    tell: Callable[[str], None],
+) -> None:
+    """Time every cell until the clock is over; the first one is always measured.
 
     Args:
         subject: what is measured.
         inputs: shared by all subjects.
         settings: which cells, how often.
         clock: what is left for this subject.
+        report: is filled cell by cell, so that an interruption leaves what is done.
         tell: receives one line a cell.
     """
-    run = _StageRun(subject, inputs, settings.repeats, settings.wants_layers, tell)
+    run = _StageRun(subject, inputs, settings, report, tell)
     pace = Pace(clock)
     try:
         for cell in cells(subject.bundle.manifest, settings.stages, settings.lengths_s, settings.batches):
@@ -87,24 +93,28 @@ def measure_stages(
                 run.measure(cell)
                 pace.note(cell)
             else:
-                run.report.leave_out(cell)
+                report.leave_out(cell)
     finally:
         run.close()
-    return run.report
 
 
 class _StageRun:
     """The runners of one subject and what they have done so far."""
 
     def __init__(
-        self, subject: Subject, inputs: Inputs, repeats: Repeats, wants_layers: bool, tell: Callable[[str], None]
+        self,
+        subject: Subject,
+        inputs: Inputs,
+        settings: StageSettings,
+        report: SubjectReport,
+        tell: Callable[[str], None],
     ) -> None:
-        self.report = SubjectReport()
+        self.report = report
         self._subject = subject
         self._inputs = inputs
-        self._repeats = repeats
+        self._repeats = settings.repeats
         self._tell = tell
-        self._wants_layers = wants_layers
+        self._wants_layers = settings.wants_layers
         self._runners: dict[str, Runner] = {}
         self._unopened: set[str] = set()
 
@@ -144,8 +154,10 @@ class Pace:
         self._began_s = clock.left_s
 
     def allows(self, cell: Cell) -> bool:
-        """Whether a cell is likely to fit; starts its time."""
+        """Whether a cell is the first or likely to fit; starts its time."""
         self._began_s = self._clock.left_s
+        if not self._cost:
+            return True
         needed_s = self._cost.get(cell.stage, 0.0) * cell.seconds * cell.batch
         return not self._clock.is_over and needed_s < max(self._began_s, 0.0)
 

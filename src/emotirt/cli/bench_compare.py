@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from emotirt.cli.arguments import positive_int
 from emotirt.errors import InvalidRequest
 
 if TYPE_CHECKING:
+    from emotirt.bench.inputs import Inputs
     from emotirt.bench.merge import Roles
     from emotirt.bench.partial import Partial
     from emotirt.bench.stages import SubjectReport
@@ -84,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
     """
     from emotirt.bench.inputs import read_inputs
     from emotirt.bench.partial import described, partial_of_this_process, write_partial
+    from emotirt.bench.stages import SubjectReport
     from emotirt.bench.timing import Clock
 
     subjects = _subjects(args)
@@ -93,18 +95,23 @@ def run(args: argparse.Namespace) -> int:
             place = Path(folder) / "inputs.npz"
             _write_inputs(place, subjects[0].bundle.path, args.lengths, 400)
         inputs = read_inputs(place)
-    measured: dict[str, Mapping[str, Any]] = {}
+    measured: dict[str, SubjectReport] = {}
     clock = Clock(args.seconds)
-    for index, subject in enumerate(subjects):
-        share = Clock(max(0.0, clock.left_s) / (len(subjects) - index))
-        report = _report(args, subject, inputs, share)
-        measured[subject.label] = described(subject, report.to_dict())
-    partial = partial_of_this_process(args.kind, inputs.digest, _settings(args), measured)
-    if args.partial is not None:
-        write_partial(partial, args.partial)
-        sys.stdout.write(f"{args.partial}\n")
-        return 0
-    return _finish([partial], args)
+    try:
+        for index, subject in enumerate(subjects):
+            share = Clock(max(0.0, clock.left_s) / (len(subjects) - index))
+            _measure(args, subject, inputs, share, measured.setdefault(subject.label, SubjectReport()))
+    finally:  # what was measured before an interruption counts, too
+        found = {
+            item.label: described(item, measured[item.label].to_dict()) for item in subjects if item.label in measured
+        }
+        partial = partial_of_this_process(args.kind, inputs.digest, _settings(args), found)
+        if args.partial is not None:
+            write_partial(partial, args.partial)
+    if args.partial is None:
+        return _finish([partial], args)
+    sys.stdout.write(f"{args.partial}\n")
+    return 0
 
 
 def run_merge(args: argparse.Namespace) -> int:
@@ -128,7 +135,7 @@ def _finish(partials: Sequence[Partial], args: argparse.Namespace) -> int:
     return 0
 
 
-def _report(args: argparse.Namespace, subject: Subject, inputs: Any, clock: Clock) -> SubjectReport:
+def _measure(args: argparse.Namespace, subject: Subject, inputs: Inputs, clock: Clock, report: SubjectReport) -> None:
     from emotirt.bench.cells import BATCHES, LENGTHS_S
     from emotirt.bench.latency import LatencySettings, measure_latency
     from emotirt.bench.results import write_json
@@ -138,13 +145,13 @@ def _report(args: argparse.Namespace, subject: Subject, inputs: Any, clock: Cloc
     repeats = Repeats(args.warm_up, args.repeats, args.cell_seconds)
     lengths, batches = args.lengths or LENGTHS_S, args.batches or BATCHES
     if args.kind == "latency":
-        return measure_latency(subject, inputs, LatencySettings(lengths, batches, repeats), clock, _tell)
+        measure_latency(subject, inputs, LatencySettings(lengths, batches, repeats), clock, report, _tell)
+        return
     stages = args.stages.split(",") if args.stages else list(subject.bundle.manifest.stages)
     settings = StageSettings(stages, lengths, batches, repeats, args.profile is not None)
-    report = measure_stages(subject, inputs, settings, clock, _tell)
+    measure_stages(subject, inputs, settings, clock, report, _tell)
     if report.layers:
         write_json(args.profile, report.layers)
-    return report
 
 
 def _subjects(args: argparse.Namespace) -> list[Subject]:
@@ -182,8 +189,10 @@ def _roles(args: argparse.Namespace) -> Roles:
 
 
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
+    from emotirt.cli.bench_serve import load_average
+
     names = ("repeats", "cell_seconds", "warm_up", "seconds", "threads", "device")
-    return {name: getattr(args, name) for name in names}
+    return {**{name: getattr(args, name) for name in names}, "load_average": load_average()}
 
 
 def _lengths(text: str) -> tuple[float, ...]:
