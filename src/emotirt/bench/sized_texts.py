@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from functools import lru_cache
 
 from emotirt.bench.sentences import dictionary_words
 from emotirt.errors import InvalidRequest, UnknownSymbol
 from emotirt.text.frontend import Frontend
 
 FEWEST_TOKENS = 8
-_WORDS = 600
+_WORDS = 400
 _TRIES = 200
 _STOP = "。"
 _FAR_TOO_MANY = 1 << 30
@@ -49,6 +50,7 @@ def sized_texts(frontend: Frontend, tokens: int, count: int, seed: int = 0) -> l
     return list(made)
 
 
+@lru_cache(maxsize=4)
 def _costs(frontend: Frontend) -> dict[int, list[str]]:
     """Sort words by the tokens that each adds to a sentence, its boundary included."""
     _, chinese = dictionary_words()
