@@ -1,7 +1,7 @@
-"""Build src/emotirt/text/data/zh_lexicon.z, the Mandarin front end's dictionary, from two MIT-licensed packages.
+"""Build src/emotirt/text/data/zh_lexicon.xz, the Mandarin front end's dictionary, from two MIT-licensed packages.
 
 Words, their counts and the character model for unknown words come from jieba 0.42.1 (Sun Junyi, MIT); readings come
-from pypinyin 0.55.0 (mozillazg, MIT). The file is one zlib stream of UTF-8 text, sections divided by form feeds:
+from pypinyin 0.55.0 (mozillazg, MIT). The file is one xz stream of UTF-8 text, sections divided by form feeds:
 
     0  a line of provenance, a line with the sum of all counts
     1  one line a pinyin syllable: the syllable, then every character whose first reading it is
@@ -15,18 +15,18 @@ Run: python scripts/build_zh_lexicon.py   (needs jieba and pypinyin; the result 
 
 from __future__ import annotations
 
+import lzma
 import math
 import re
 import sys
 import warnings
-import zlib
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-TARGET = Path(__file__).resolve().parents[1] / "src/emotirt/text/data/zh_lexicon.z"
+TARGET = Path(__file__).resolve().parents[1] / "src/emotirt/text/data/zh_lexicon.xz"
 # Phrase readings in pypinyin already carry the sandhi of these two; the front end applies it itself.
 CITATION_TONES = {"一": "yi1", "不": "bu4"}
 # Characters whose first reading in pypinyin is not the one that most words without an entry of their own need.
@@ -147,7 +147,7 @@ def main() -> int:
         )
     payload = "\f".join(sections).encode()
     TARGET.parent.mkdir(parents=True, exist_ok=True)
-    TARGET.write_bytes(zlib.compress(payload, 9))
+    TARGET.write_bytes(lzma.compress(payload, preset=9 | lzma.PRESET_EXTREME))
     sys.stdout.write(f"{TARGET}: {TARGET.stat().st_size} bytes, {len(payload)} unpacked, {len(counts)} words\n")
     return 0
 

@@ -1,171 +1,124 @@
-"""Real inputs for every stage of a bundle, made from texts by the bundle itself: for parity and for calibration.
+"""Ranges of activations, from histograms of real data: what magnitude becomes 127.
 
-No corpus is needed: the float32 stages turn the sentences below into tokens, mels and audio, with the bundle's voices
-and emotions in turn.
+Everything is streamed, an utterance at a time, in two passes: the largest magnitudes first, then histograms up to them.
+(The calibrators of onnxruntime.quantization keep every tensor of every utterance until the end: 4 GB for 10 s of a
+HiFi-GAN.)
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
 
-from emotirt.bundle.contract import DECODER, PROMPT_ENCODER, REFERENCE_ENCODER, TEXT_ENCODER, VOCODER
-from emotirt.bundle.manifest import EMOTIVOICE_FRONTEND
-from emotirt.bundle.store import Bundle
+from emotirt.build.fold import folded
+from emotirt.build.int8 import LARGEST_INT8, calibrated_tensors
 from emotirt.errors import BuildError
-from emotirt.runtime.open import open_runner
-from emotirt.runtime.runner import Array, Runner
-from emotirt.text.frontend import Frontend
-from emotirt.text.symbols import SymbolTable
-from emotirt.types import FloatArray, Utterance
+from emotirt.runtime.runner import Array
+from emotirt.types import FloatArray
 
-Feeds = Mapping[str, Array]
-
-TEXTS = {
-    "en": (
-        "Yes.",
-        "Good morning, everyone.",
-        "The ferry leaves at nine, whatever the weather.",
-        "Why would anybody hide a violin under the stairs?",
-        "She measured the garden twice, then drew a careful map of every tree.",
-        "Thick fog rolled over the valley and swallowed the bridge, the mill and the road.",
-        "Stop! That box is full of glass, and the floor is wet.",
-        "Judge the soup by its smell, the chef by his shoes, and the house by its quiet.",
-        "When the orchestra finally returned from its long journey through the northern islands, the children lined "
-        "both sides of the harbour, waved yellow scarves and sang until the last lantern had gone out.",
-    ),
-    "zh": (
-        "好。",
-        "早上好，大家请坐。",
-        "不管天气怎么样，渡船九点准时出发。",
-        "谁会把小提琴藏在楼梯下面呢？",
-        "她把院子量了两遍，又仔细画下每一棵树的位置。",
-        "浓雾越过山谷，吞没了桥、磨坊和那条小路。",
-        "站住！箱子里全是玻璃，地上又湿又滑。",
-        "听声音判断风向，看颜色判断火候，闻味道判断酒的年份。",
-        "乐团在北方的岛屿间走了整整一个冬天，终于回到港口的时候，孩子们站在码头两旁，挥着黄色的围巾，一直唱到最后一盏灯熄灭。",
-    ),
-}
-"""From the shortest utterance to about the longest, with every kind of sound; written for this purpose."""
+Method = Literal["max", "percentile", "mse", "entropy"]
+METHODS: tuple[Method, ...] = ("max", "percentile", "mse", "entropy")
+BINS = 4096
+PERCENTILE = 99.99
+Histogram = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Spoken:
-    """One utterance on its way through the float32 stages.
-
-    Attributes:
-        text: what is said.
-        voice: who says it.
-        feeds: stage to its inputs, a batch of one.
-        outputs: stage to its outputs.
-    """
-
-    text: str
-    voice: str
-    feeds: Mapping[str, Feeds]
-    outputs: Mapping[str, Mapping[str, Array]]
-
-    @property
-    def frames(self) -> int:
-        """Length in mel frames."""
-        return int(self.feeds[VOCODER]["mel"].shape[2])
-
-
-def spoken_utterances(bundle: Bundle, texts: Mapping[str, Sequence[str]] = TEXTS, threads: int = 1) -> list[Spoken]:
-    """Say texts with every stage of a bundle in float32.
+def calibrate(
+    graph: bytes, feeds: Sequence[Mapping[str, Array]], method: Method = "mse", threads: int = 1
+) -> dict[str, float]:
+    """Choose the range of every activation that ``to_int8`` may quantize.
 
     Args:
-        bundle: of either family.
-        texts: language to sentences; languages that the bundle lacks are left out.
+        graph: a serialized float32 stage.
+        feeds: real inputs, one an utterance.
+        method: ``max`` clips nothing, ``percentile`` the largest 0.01 %, ``mse`` gives the least squared error,
+            ``entropy`` the least Kullback-Leibler divergence of the histogram (Migacz 2017, "8-bit inference with
+            TensorRT").
         threads: of ONNX Runtime.
 
-    Returns: the utterances, shortest first.
-    Raises: BuildError: no text in a language of the bundle. BundleError, BackendError: as its stages.
+    Returns: tensor to range, to four significant digits.
+    Raises: BuildError: no feeds, an unknown method, or values that are not finite.
     """
-    frontend = _frontend(bundle)
-    said = [
-        (utterance, language)
-        for language, sentences in texts.items()
-        if language in bundle.manifest.languages
-        for sentence in sentences
-        for utterance in frontend.utterances(sentence)
-    ]
-    if not said:
-        raise BuildError(f"no text in {', '.join(bundle.manifest.languages)}; there are some in {', '.join(texts)}")
-    runners = {stage: open_runner(bundle, stage, threads=threads) for stage in bundle.manifest.stages}
-    try:
-        spoken = [
-            _said(utterance, *condition, runners, bundle)
-            for (utterance, _), condition in zip(said, _conditions(bundle, [item for _, item in said]), strict=True)
-        ]
-    finally:
-        for runner in runners.values():
-            runner.close()
-    return sorted(spoken, key=lambda item: item.frames)
+    if not feeds or method not in METHODS:
+        raise BuildError(f"calibration needs utterances and one of {METHODS}; got {len(feeds)} and {method!r}")
+    histograms = collect(graph, feeds, threads)
+    return {name: float(f"{chosen(counts, largest, method):.4g}") for name, (counts, largest) in histograms.items()}
 
 
-def _frontend(bundle: Bundle) -> Frontend:
-    table = SymbolTable(bundle.symbols)
-    if bundle.manifest.frontend != EMOTIVOICE_FRONTEND:
-        return Frontend(table)
-    from emotirt.text.emotivoice_reader import EmotiVoiceReader
-
-    return Frontend(table, reader=EmotiVoiceReader(table))
-
-
-def _conditions(bundle: Bundle, languages: Sequence[str]) -> Iterator[tuple[str, FloatArray, FloatArray]]:
-    """Give each utterance a voice, of its language if there is one, and an emotion in turn."""
-    vectors = bundle.vectors()
-    emotions = list(vectors.emotions.values())
-    for index, language in enumerate(languages):
-        voices = [name for name, voice in bundle.voices.items() if voice.language == language] or list(bundle.voices)
-        name = voices[index % len(voices)]
-        yield name, vectors.voices[name], emotions[index % len(emotions)]
+def collect(graph: bytes, feeds: Sequence[Mapping[str, Array]], threads: int = 1) -> dict[str, tuple[Histogram, float]]:
+    """Return of every activation the histogram of its magnitudes and the largest one; raises as ``calibrate``."""
+    model = folded(graph)
+    names = calibrated_tensors(model)
+    largest = dict.fromkeys(names, 0.0)
+    for name, values in _activations(model, names, feeds, threads):
+        if not np.isfinite(values).all():
+            raise BuildError(f"tensor {name!r} has values that are not finite; the graph cannot be calibrated")
+        largest[name] = max(largest[name], float(np.abs(values).max()))
+    counts = {name: np.zeros(BINS) for name in names}
+    for name, values in _activations(model, names, feeds, threads):
+        top = largest[name] or 1.0
+        counts[name] += np.histogram(np.abs(values), bins=BINS, range=(0.0, top))[0]
+    return {name: (counts[name], largest[name]) for name in names}
 
 
-def _said(
-    utterance: Utterance,
-    voice: str,
-    speaker: FloatArray,
-    emotion: FloatArray,
-    runners: Mapping[str, Runner],
-    bundle: Bundle,
-) -> Spoken:
-    ones = np.ones(1, dtype=np.float32)
-    lengths = np.array([utterance.token_count], dtype=np.int64)
-    feeds: dict[str, dict[str, Array]] = {}
-    outputs: dict[str, dict[str, Array]] = {}
-
-    def run(stage: str, inputs: dict[str, Array]) -> dict[str, Array]:
-        feeds[stage] = inputs
-        outputs[stage] = runners[stage].run(inputs)
-        return outputs[stage]
-
-    content = {}
-    if PROMPT_ENCODER in runners:
-        style = run(PROMPT_ENCODER, _pieces(bundle, utterance.text))["style"]
-        content = {"content": style} if bundle.manifest.dimensions.content else {}
-    encoded = run(
-        TEXT_ENCODER,
-        {
-            "ids": utterance.ids[None], "lengths": lengths, "speaker": speaker[None], "emotion": emotion[None],
-            "pitch_shift": 0.0 * ones, "pitch_range": ones, "energy": 0.0 * ones, "speed": ones, **content,
-        },
-    )  # fmt: skip
-    frames = max(1, int(encoded["durations"].sum()))
-    mask = np.ones((1, frames), dtype=np.float32)
-    decoded = run(DECODER, {**encoded, "lengths": lengths, "frame_mask": mask})
-    mel = np.ascontiguousarray(decoded["mel"].transpose(0, 2, 1))
-    run(VOCODER, {"mel": mel})
-    if REFERENCE_ENCODER in runners:
-        run(REFERENCE_ENCODER, {"mel": mel, "frames": np.array([frames], dtype=np.int64)})
-    return Spoken(utterance.text, voice, feeds, outputs)
+def chosen(counts: Histogram, largest: float, method: Method) -> float:
+    """Return the range that a method chooses from a histogram of magnitudes up to ``largest``."""
+    if method == "max" or largest == 0.0:
+        return largest
+    if method == "percentile":
+        share = np.cumsum(counts) / counts.sum()
+        return largest * float(np.searchsorted(share, PERCENTILE / 100.0) + 1) / BINS
+    tried = np.unique(np.linspace(BINS // 16, BINS, 128).astype(int))
+    cost = _squared_error if method == "mse" else _divergence
+    return largest * float(min(tried, key=lambda bins: cost(counts, int(bins)))) / BINS
 
 
-def _pieces(bundle: Bundle, text: str) -> dict[str, Array]:
-    from tokenizers import Tokenizer
+def _squared_error(counts: Histogram, bins: int) -> float:
+    """Sum the squared errors of values at the middles of their bins, quantized with ``bins`` as the range."""
+    centers = np.arange(BINS) + 0.5
+    scale = bins / LARGEST_INT8
+    found = np.minimum(np.rint(centers / scale), LARGEST_INT8) * scale
+    return float((counts * (centers - found) ** 2).sum())
 
-    ids = Tokenizer.from_buffer(bundle.tokenizer_bytes()).encode(text).ids
-    return {"ids": np.array([ids], dtype=np.int64), "mask": np.ones((1, len(ids)), dtype=np.float32)}
+
+def _divergence(counts: Histogram, bins: int) -> float:
+    """Compare the histogram clipped to ``bins`` with itself in 128 steps."""
+    wanted = counts[:bins].copy()
+    wanted[-1] += counts[bins:].sum()
+    step = np.minimum(np.arange(bins) * (LARGEST_INT8 + 1) // bins, LARGEST_INT8)
+    used = counts[:bins] > 0
+    totals = np.bincount(step, counts[:bins], LARGEST_INT8 + 1)
+    filled = np.bincount(step, used, LARGEST_INT8 + 1)
+    found = np.where(used, (totals / np.maximum(filled, 1))[step], 0.0)
+    if not found.sum():
+        return float("inf")
+    both = (wanted > 0) & (found > 0)
+    missing = wanted[(wanted > 0) & (found == 0)].sum() / wanted.sum()
+    p, q = wanted[both] / wanted.sum(), found[both] / found.sum()
+    return float((p * np.log(p / q)).sum() + missing * 10.0)
+
+
+def _activations(
+    model: onnx.ModelProto, names: Sequence[str], feeds: Iterable[Mapping[str, Array]], threads: int
+) -> Iterator[tuple[str, FloatArray]]:
+    """Run every utterance and yield the named tensors."""
+    inputs = {item.name for item in model.graph.input}
+    given = {item.name for item in model.graph.output}
+    inner = [name for name in names if name not in inputs]
+    watched = onnx.ModelProto()
+    watched.CopyFrom(model)
+    watched.graph.output.extend(onnx.ValueInfoProto(name=name) for name in inner if name not in given)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(watched.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    for item in feeds:
+        for name in inputs & set(names):
+            yield name, item[name]
+        given_values = session.run(inner, dict(item)) if inner else []  # asked for nothing it gives everything
+        for name, values in zip(inner, given_values, strict=True):
+            yield name, values

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from emotirt.build.plan_adapter import Adapter, PlanOptions, PlanOrder
 from emotirt.build.plan_graph import plan_graph
@@ -31,12 +31,24 @@ from emotirt.build.tensorrt8 import Tensorrt8
 from emotirt.build.tensorrt10 import Tensorrt10
 from emotirt.build.tensorrt_rtx import TensorrtRtx
 from emotirt.bundle.plan_cache import PlanCache, Reason
-from emotirt.bundle.plans import TENSORRT, TENSORRT_8, TENSORRT_RTX, PlanKey, PlanPlace, PlanRecord, stage_precision
+from emotirt.bundle.plans import (
+    INT8,
+    TENSORRT,
+    TENSORRT_8,
+    TENSORRT_RTX,
+    PlanKey,
+    PlanPlace,
+    PlanRecord,
+    stage_precision,
+)
 from emotirt.bundle.profiles import plan_key
 from emotirt.bundle.store import Bundle
 from emotirt.errors import PlanFailed, PlanUnusable
 from emotirt.runtime.gpu import find_gpu
 from emotirt.runtime.tensorrt_library import Library
+
+if TYPE_CHECKING:
+    from emotirt.build.precision import Quantization
 
 logger = logging.getLogger(__name__)
 
@@ -68,13 +80,18 @@ class PlanBuilder:
     def __init__(self, library: Library, cache: PlanCache, options: PlanOptions | None = None) -> None:
         """Find out what to build for.
 
-        Raises: BackendUnavailable: this TensorRT measures on a GPU and there is none. PlanFailed: the compute
-            capabilities asked for are not possible.
+        Raises: BackendUnavailable: this TensorRT measures on a GPU and there is none. PlanFailed: options
+            that are not possible with it.
         """
         self._library = library
         self._cache = cache
         self._options = options or PlanOptions()
         self._adapter = _ADAPTERS[library.adapter]()
+        if self._options.version_compatible and not self._adapter.has_lean_runtime:
+            raise PlanFailed(
+                "the packages of TensorRT for RTX hold no lean runtime, so no plan can be version-compatible; take "
+                "--target tensorrt, or leave --version-compatible out and build again after an update"
+            )
         gpu = find_gpu() if self._adapter.needs_gpu else None
         name, capability = (gpu.name, gpu.compute_capability) if gpu else ("", "")
         capabilities = self._adapter.capabilities(self._options.compute_capabilities, capability)
@@ -130,8 +147,23 @@ class PlanBuilder:
 
     def _stored(self, bundle: Bundle, key: PlanKey, progress: Progress) -> PlanRecord:
         start = time.perf_counter()
-        graph = plan_graph(bundle.stage_bytes(key.stage), key.stage, key.precision)
-        order = PlanOrder(
+        order = self._order(bundle, key)
+        timing = self._cache.timing_cache_path(key.adapter, key.tensorrt_version, key.gpu_name)
+        data, times = build_plan(self._library.module, self._adapter, order, _content(timing), progress)
+        digest = hashlib.sha256(order.graph).hexdigest()
+        record = self._cache.store(key, data, digest, time.perf_counter() - start)
+        if times:
+            self._cache.store_timing(timing, times)
+        return record
+
+    def _order(self, bundle: Bundle, key: PlanKey) -> PlanOrder:
+        """Rewrite a stage's graph to the precision; what 8.6 cannot parse in float16 it gets in float32, with types."""
+        source = bundle.stage_bytes(key.stage)
+        quantization = _quantization(bundle, key.stage, key.precision)
+        graph, typed = plan_graph(source, key.stage, key.precision, quantization), b""
+        if quantization is not None and not self._adapter.takes_quantized_half:
+            graph, typed = plan_graph(source, key.stage, key.precision, quantization, half=False), graph
+        return PlanOrder(
             key.stage,
             key.precision,
             graph,
@@ -139,14 +171,8 @@ class PlanBuilder:
             key.compute_capabilities,
             key.version_compatible,
             key.optimization_level,
+            typed,
         )
-        timing = self._cache.timing_cache_path(key.adapter, key.tensorrt_version, key.gpu_name)
-        data, times = build_plan(self._library.module, self._adapter, order, _content(timing), progress)
-        digest = hashlib.sha256(graph).hexdigest()
-        record = self._cache.store(key, data, digest, time.perf_counter() - start)
-        if times:
-            self._cache.store_timing(timing, times)
-        return record
 
     def _cached(self, key: PlanKey) -> tuple[PlanRecord | None, str]:
         """Return the record of a sound plan that serves, or why there is none where there is one much like it."""
@@ -154,6 +180,15 @@ class PlanBuilder:
             return self._cache.find(key).record, ""
         except PlanUnusable as exc:
             return None, "" if exc.reason is Reason.MISSING else str(exc).partition("; build it")[0]
+
+
+def _quantization(bundle: Bundle, stage: str, precision: str) -> Quantization | None:
+    """Measure how a stage is to be quantized, where it is; this speaks with the bundle and takes a minute."""
+    if precision != INT8:
+        return None
+    from emotirt.build.precision import QUANTIZED_STAGES, measured_quantization  # needs onnxruntime and a front end
+
+    return measured_quantization(bundle, stage) if stage in QUANTIZED_STAGES else None
 
 
 def build_plan(

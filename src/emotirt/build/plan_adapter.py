@@ -35,6 +35,7 @@ class PlanOrder:
         compute_capabilities: to build for.
         version_compatible: see ``PlanOptions``.
         optimization_level: see ``PlanOptions``.
+        typed: the same graph with the types that its tensors shall have, where ``graph`` itself cannot say them.
     """
 
     stage: str
@@ -44,6 +45,7 @@ class PlanOrder:
     compute_capabilities: tuple[str, ...]
     version_compatible: bool = False
     optimization_level: int | None = None
+    typed: bytes = b""
 
     @property
     def what(self) -> str:
@@ -56,6 +58,12 @@ class Adapter(Protocol):
 
     needs_gpu: bool
     """Whether it measures kernels on the GPU that will run the plan."""
+
+    takes_quantized_half: bool
+    """Whether its parser takes quantization of float16 tensors, which is in ONNX since opset 19."""
+
+    has_lean_runtime: bool
+    """Whether its package holds the runtime that version-compatible plans carry along."""
 
     default_level: int | None
     """Optimization level where none is asked for."""

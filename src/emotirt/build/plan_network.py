@@ -28,10 +28,11 @@ class Messages:
     """What TensorRT complained about, newest last."""
 
     texts: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def explained(self) -> str:
-        """Return the errors in one line; the first ones say why, later ones only follow from them."""
-        unique = list(dict.fromkeys(" ".join(text.split()) for text in self.texts))
+        """Return the errors in one line, else the warnings; the first say why, later ones only follow from them."""
+        unique = list(dict.fromkeys(" ".join(text.split()) for text in self.texts or self.warnings))
         return "; ".join(unique[:MOST_MESSAGES]) or "it gave no reason"
 
 
@@ -46,6 +47,8 @@ def message_logger(trt: Any, messages: Messages) -> Any:
         def log(self, severity: Any, text: str) -> None:
             if severity in errors:
                 messages.texts.append(text)
+            elif severity == trt.ILogger.Severity.WARNING:
+                messages.warnings.append(text)
             logger.debug("TensorRT: %s", text)
 
     return PlanLogger()
@@ -194,7 +197,8 @@ def _refusal(error: Any, graph: bytes) -> str:
     else:
         name, kind = _node_at(graph, error.node())
     place = f"node {name!r} ({kind})" if name or kind else "the graph"
-    return f"{place}: {' '.join(error.desc().split())}"
+    code = getattr(error.code(), "name", str(error.code())).replace("_", " ").lower()
+    return f"{place}: {code}, {' '.join(error.desc().split())}"
 
 
 def _node_at(graph: bytes, index: int) -> tuple[str, str]:

@@ -19,6 +19,8 @@ class TensorrtRtx:
     """Adapter of TensorRT for RTX."""
 
     needs_gpu = False
+    takes_quantized_half = True
+    has_lean_runtime = False
     default_level: int | None = None
 
     def capabilities(self, asked: tuple[str, ...], here: str) -> tuple[str, ...]:

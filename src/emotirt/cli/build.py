@@ -1,6 +1,7 @@
-"""Make a bundle from trained models, or with --target the TensorRT plans of a bundle that exists.
+"""Make a bundle from trained models, or of a bundle that exists its TensorRT plans or a copy in another precision.
 
-Making a bundle needs the extra 'train' (PyTorch and ONNX); plans need the extra 'tensorrt' or 'tensorrt-rtx'.
+``--target`` makes plans and needs the extra 'tensorrt' or 'tensorrt-rtx'; ``--precision`` without it makes such a copy.
+Making a bundle needs the extra 'train' (PyTorch and ONNX).
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import argparse
 import logging
 
-from emotirt.cli import plans
+from emotirt.cli import plans, precision
 from emotirt.errors import BackendUnavailable
 
 
@@ -25,13 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the recipe, or build plans, with progress on standard error.
+    """Run the recipe, build plans or derive a bundle, with progress on standard error.
 
     Raises: BackendUnavailable: a bundle is to be made, and PyTorch or ONNX is not installed.
     """
     logging.getLogger("emotirt").setLevel(logging.INFO)
     if args.target is not None:
         return plans.run(args)
+    if args.precision is not None:
+        return precision.run(args)
     plans.check_unused(args)
     if args.run_recipe is None:
         raise BackendUnavailable(f"building needs the package {args.missing!r}: pip install 'emotirt[train]'")

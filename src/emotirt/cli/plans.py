@@ -42,7 +42,12 @@ def add_arguments(parser: argparse._ArgumentGroup) -> None:
     add = parser.add_argument
     add("--target", choices=TARGETS, help="build plans with this TensorRT, for the bundle given by --bundle")
     add("--bundle", type=Path, metavar="DIR", help="bundle to build plans for (default: the one inside EmotiRT)")
-    add("--precision", choices=PRECISIONS, help=f"of the plans; int8 is the vocoder's alone (default: {FP16})")
+    add(
+        "--precision",
+        choices=PRECISIONS,
+        help=f"of the plans (default: {FP16}), or without --target of a copy of the bundle that goes to --out; "
+        "int8 is the vocoder's alone",
+    )
     add("--stage", choices=STAGES, action="append", metavar="NAME", help="only this stage; may be repeated")
     add(
         "--compute-capability",
@@ -88,13 +93,13 @@ def run(args: argparse.Namespace) -> int:
     return 0
 
 
-def check_unused(args: argparse.Namespace) -> None:
-    """Refuse options of plans without a target.
+def check_unused(args: argparse.Namespace, but: tuple[str, ...] = ()) -> None:
+    """Refuse options of plans without a target, all but some.
 
     Raises: UsageError: names the first one.
     """
     for name in _PLAN_OPTIONS:
-        if getattr(args, name) is not None:
+        if name not in but and getattr(args, name) is not None:
             raise UsageError(f"--{name.replace('_', '-')} goes with --target {' or '.join(TARGETS)}")
 
 

@@ -35,7 +35,7 @@ from emotirt.engine.stages import AcousticBatches, VocoderBatches
 from emotirt.engine.stream import AsyncSpeechStream, Mailbox
 from emotirt.engine.talk import Format, Pace, Talk
 from emotirt.errors import EngineClosed
-from emotirt.runtime.open import AUTO
+from emotirt.runtime.open import AUTO, is_gpu_backend
 from emotirt.scheduling.admission import Admission, Ticket
 from emotirt.scheduling.job import Job
 from emotirt.scheduling.loop import Loop, Stage
@@ -73,7 +73,9 @@ class AsyncEngine:
             bundle, backend, lane_threads, Planner(bundle), settings, self._backend_changed
         )
         manifest = bundle.manifest
-        self._format = Format(manifest.sample_rate_hz, manifest.hop_samples, manifest.vocoder_context_frames)
+        self._format = Format(
+            manifest.sample_rate_hz, manifest.hop_samples, manifest.vocoder_context_frames, is_gpu_backend(backend)
+        )
         runners = self._backend.runners
         encoder = runners.get(PROMPT_ENCODER)
         self._planner = Planner(bundle, None if encoder is None else PromptVectors(bundle, encoder))

@@ -6,7 +6,7 @@ rounded up to few; where it has none, they stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from emotirt.bundle.contract import DECODER, PROMPT_ENCODER, REFERENCE_ENCODER, TEXT_ENCODER, VOCODER
@@ -139,6 +139,33 @@ class StageShapes:
             ", ".join(f"{axis} {found.least} to {found.most}" for axis, found in ranges.items())
             for ranges in self.profiles
         )
+
+
+USUAL_BATCHES = (1, 2, 4, 8, 16, 32)
+USUAL_TOKENS = STEPS[TOKENS][:9]
+USUAL_FRAMES_PER_TOKEN = (3, 8)
+"""A fast and a slow speaker; what lies outside is set up when it comes."""
+
+
+def usual_buckets(shapes: StageShapes) -> list[Bucket]:
+    """Return the buckets that most calls will run in: every one that comes again, with likely sizes."""
+    found = dict.fromkeys(
+        shapes.bucket(sizes) for sizes in _usual_sizes(shapes) if shapes.holds(sizes) and shapes.bucket(sizes).recurs
+    )
+    return list(found)
+
+
+def _usual_sizes(shapes: StageShapes) -> Iterator[dict[str, int]]:
+    if shapes.stage == VOCODER:
+        widths = {ranges[FRAMES].most for ranges in shapes.profiles}
+        yield from ({BATCH: batch, FRAMES: width} for batch in USUAL_BATCHES for width in sorted(widths))
+    elif shapes.stage == DECODER:
+        fast, slow = USUAL_FRAMES_PER_TOKEN
+        for tokens in USUAL_TOKENS:
+            likely = (frames for frames in STEPS[FRAMES] if fast * tokens <= frames <= slow * tokens)
+            yield from ({BATCH: 1, TOKENS: tokens, FRAMES: frames} for frames in likely)
+    elif shapes.stage in (TEXT_ENCODER, PROMPT_ENCODER):
+        yield from ({BATCH: batch, TOKENS: tokens} for batch in USUAL_BATCHES[:5] for tokens in USUAL_TOKENS)
 
 
 def sizes_of(specs: Sequence[TensorSpec], feeds: Mapping[str, Array]) -> dict[str, int]:

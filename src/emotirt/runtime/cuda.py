@@ -10,6 +10,7 @@ import ctypes
 from collections import Counter
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -60,6 +61,11 @@ class DeviceInfo:
     total_bytes: int
     driver: str
     multiprocessors: int
+
+
+def is_installed() -> bool:
+    """Say whether cuda-python is there, without importing it."""
+    return find_spec("cuda") is not None and find_spec("cuda.bindings") is not None
 
 
 @lru_cache(maxsize=1)

@@ -13,6 +13,7 @@ from emotirt.bundle.contract import StageContract, stage_contract
 from emotirt.bundle.manifest import Manifest
 from emotirt.errors import BackendError, OutOfProfile
 from emotirt.runtime.bucketed import BucketedStages
+from emotirt.runtime.buckets import usual_buckets
 from emotirt.runtime.chain import Chain, Voicing
 from emotirt.runtime.device import Device
 from emotirt.runtime.fused import ACOUSTIC, FUSED, SPEECH, fused_contract
@@ -49,6 +50,16 @@ class SlotPool:
         for slot in self.slots:
             self._free.put(slot)
         self._users = 0
+
+    def prepare(self) -> int:
+        """Set up the buckets that most calls will need in every slot, before the first call; returns how many."""
+        count = 0
+        for slot in self.slots:
+            for specs in slot.stages.stages.values():
+                for bucket in usual_buckets(specs.shapes):
+                    slot.stages.prepare(bucket)
+                    count += 1
+        return count
 
     @contextmanager
     def slot(self) -> Iterator[Slot]:

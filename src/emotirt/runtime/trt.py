@@ -27,7 +27,7 @@ from emotirt.types import TensorSpec
 
 logger = logging.getLogger(__name__)
 
-MOST_RECORDED = 96
+MOST_RECORDED = 256
 """Buckets of a slot that keep a context and a graph; the one used longest ago makes room."""
 
 

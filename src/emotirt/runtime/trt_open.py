@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
+from dataclasses import asdict
 
 from emotirt.bundle.contract import stage_contract
 from emotirt.bundle.plan_cache import PlanCache
-from emotirt.bundle.plans import FP16, PRECISIONS, PlanPlace, stage_precision
+from emotirt.bundle.plans import FP16, PRECISIONS, PlanPlace, PlanRecord, stage_precision
 from emotirt.bundle.profiles import plan_key
 from emotirt.bundle.store import Bundle
 from emotirt.errors import BackendError, BackendUnavailable
@@ -16,7 +18,7 @@ from emotirt.runtime.fused import PARTS
 from emotirt.runtime.gpu import Gpu, find_gpu
 from emotirt.runtime.layout import Layout
 from emotirt.runtime.pool import SlotPool, SlotRunner, runner_on, slot_on
-from emotirt.runtime.tensorrt_library import TARGETS, Library, is_installed, load_library
+from emotirt.runtime.tensorrt_library import REMEDIES, TARGETS, Library, is_installed, load_library
 from emotirt.runtime.trt import LoadedStage, PlanLoader, TrtDevice
 
 logger = logging.getLogger(__name__)
@@ -50,16 +52,28 @@ def hindrance(bundle: Bundle, stages: Sequence[str], backend: str) -> str:
     Returns: one line, empty when nothing stands in the way.
     """
     target, precision = parsed_name(backend)
-    if not is_installed(target):
-        return f"{target} is not installed"
     try:
-        gpu = find_gpu()
+        missing = missing_stages(bundle, needed_stages(stages), backend)
     except BackendUnavailable as exc:
         return str(exc)
-    missing = [stage for stage in needed_stages(stages) if not _has_plan(bundle, stage, precision, gpu)]
     if missing:
-        return f"no {precision} plans of {', '.join(missing)} for {gpu.name}; run: emotirt build --target {target}"
+        return f"no {precision} plans of {', '.join(missing)}; run: emotirt build --target {target}"
     return ""
+
+
+def missing_stages(bundle: Bundle, stages: Sequence[str], backend: str) -> list[str]:
+    """Return the stages that have no plan for this machine, as far as that shows without loading TensorRT.
+
+    Raises: BackendUnavailable: no GPU, or the packages are not installed; says which.
+    """
+    target, precision = parsed_name(backend)
+    if not is_installed(target):
+        raise BackendUnavailable(f"{target} is not installed: {REMEDIES[target]}")
+    if not cuda.is_installed():
+        raise BackendUnavailable(cuda.PACKAGE_HINT)
+    gpu = find_gpu()
+    records = PlanCache().records()
+    return [stage for stage in stages if not _has_plan(records, bundle, stage, precision, gpu)]
 
 
 def open_pool(
@@ -100,11 +114,35 @@ def open_pool(
 
 
 def open_trt_runners(
-    bundle: Bundle, stages: Sequence[str], backend: str, slots: int = SLOTS, cache: PlanCache | None = None
+    bundle: Bundle, stages: Sequence[str], backend: str, is_prepared: bool = False
 ) -> dict[str, SlotRunner]:
-    """Open stages, fused ones among them, on one pool of slots; errors of ``open_pool``."""
-    pool = open_pool(bundle, stages, backend, slots, cache)
+    """Open stages, fused ones among them, on one pool of slots; errors of ``open_pool``.
+
+    Args:
+        bundle: opened.
+        stages: of the bundle, or fused.
+        backend: of a GPU, by name.
+        is_prepared: whether usual buckets are set up now rather than when they first come.
+    """
+    pool = open_pool(bundle, stages, backend)
+    if is_prepared:
+        started_s = time.perf_counter()
+        logger.info("%d buckets set up in %.1f s", pool.prepare(), time.perf_counter() - started_s)
     return {stage: runner_on(pool, stage, bundle.manifest) for stage in stages}
+
+
+def describe(pool: SlotPool) -> list[dict[str, object]]:
+    """Describe every slot of a GPU for a machine: memory in bytes, and the nodes of its graphs by bucket and kind."""
+    described: list[dict[str, object]] = []
+    for slot in pool.slots:
+        device = slot.stages.device
+        assert isinstance(device, TrtDevice)
+        graphs = [
+            {"stage": bucket.stage, "profile": bucket.profile, **bucket.axes, "nodes": nodes}
+            for bucket, nodes in device.recorded.items()
+        ]
+        described.append({"memory_bytes": asdict(device.memory), "graphs": graphs})
+    return described
 
 
 def _loaded(
@@ -116,7 +154,7 @@ def _loaded(
     return loader.load(stage, stored.data, stage_contract(stage, bundle.manifest.dimensions))
 
 
-def _has_plan(bundle: Bundle, stage: str, precision: str, gpu: Gpu) -> bool:
+def _has_plan(records: Sequence[PlanRecord], bundle: Bundle, stage: str, precision: str, gpu: Gpu) -> bool:
     entry = bundle.manifest.stages.get(stage)
     return entry is not None and any(
         record.key.stage == stage
@@ -124,7 +162,7 @@ def _has_plan(bundle: Bundle, stage: str, precision: str, gpu: Gpu) -> bool:
         and record.key.precision == stage_precision(stage, precision)
         and record.key.gpu_name in ("", gpu.name)
         and gpu.compute_capability in record.key.compute_capabilities
-        for record in PlanCache().records()
+        for record in records
     )
 
 

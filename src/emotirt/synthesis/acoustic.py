@@ -73,7 +73,7 @@ class AcousticStages:
         def spoken(group: Sequence[int]) -> list[Acoustic | BackendError]:
             return self.outcomes([utterances[i] for i in group], [conditions[i] for i in group])
 
-        return [_raised(outcome) for outcome in outcomes_apart(spoken, range(len(utterances)))]
+        return [raised(outcome) for outcome in outcomes_apart(spoken, range(len(utterances)))]
 
     def outcomes(
         self, utterances: Sequence[Utterance], conditions: Sequence[Condition]
@@ -161,7 +161,8 @@ def outcomes_apart(
     return [outcome for member in members for outcome in outcomes_apart(run, [member])]
 
 
-def _raised(outcome: Made | BackendError) -> Made:
+def raised(outcome: Made | BackendError) -> Made:
+    """Return what was made, or raise the error in its place."""
     if isinstance(outcome, BackendError):
         raise outcome
     return outcome

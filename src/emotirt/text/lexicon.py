@@ -1,6 +1,6 @@
 """English pronunciation lexicon: one sorted blob, looked up by binary search, so that opening it parses nothing.
 
-File format (version 1), compressed as one zlib stream: a first line with the phoneme names separated by spaces, then
+File format (version 1), compressed as one xz stream: a first line with the phoneme names separated by spaces, then
 one line per word, ``word`` (ASCII, lower case) followed by its phonemes as bytes ``0x80 + index`` into the first line;
 lines in byte order (so ``hello`` precedes ``hell``). Words come from the Carnegie Mellon Pronouncing Dictionary, first
 pronunciation each; its licence is ``data/cmudict.LICENSE``. It knows nothing of context, spelling rules or numbers.
@@ -8,14 +8,14 @@ pronunciation each; its licence is ``data/cmudict.LICENSE``. It knows nothing of
 
 from __future__ import annotations
 
-import zlib
+import lzma
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from importlib.resources import files
 
 from emotirt.text.symbols import EN_CONSONANTS, EN_STRESSES, EN_VOWELS
 
-LEXICON_FILE = "cmudict.z"
+LEXICON_FILE = "cmudict.xz"
 OWN_WORDS_FILE = "en_words.txt"
 PHONES = tuple(vowel + stress for vowel in EN_VOWELS for stress in EN_STRESSES) + EN_CONSONANTS
 _FIRST_CODE = 0x80
@@ -31,7 +31,7 @@ class Lexicon:
         Args:
             compressed: contents of a lexicon file.
         """
-        blob = zlib.decompress(compressed)
+        blob = lzma.decompress(compressed)
         header_end = blob.index(b"\n")
         self._phones = tuple(blob[:header_end].decode("ascii").split(" "))
         self._blob = blob
@@ -77,7 +77,7 @@ def compile_lexicon(entries: Mapping[str, Iterable[str]]) -> bytes:
     """
     code = {phone: bytes([_FIRST_CODE + index]) for index, phone in enumerate(PHONES)}
     lines = sorted(word.encode("ascii") + b"".join(code[phone] for phone in entries[word]) for word in entries)
-    return zlib.compress(b"\n".join([" ".join(PHONES).encode("ascii"), *lines]) + b"\n", 9)
+    return lzma.compress(b"\n".join([" ".join(PHONES).encode("ascii"), *lines]) + b"\n", preset=9 | lzma.PRESET_EXTREME)
 
 
 @lru_cache(maxsize=1)

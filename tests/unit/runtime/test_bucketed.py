@@ -1,8 +1,8 @@
-"""Buckets, slots and chains with ONNX Runtime as what computes: padding changes nothing, and nothing is out of reach."""
+"""Buckets, slots and chains with ONNX Runtime as what computes: padding changes nothing."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -12,7 +12,6 @@ from emotirt.bundle.contract import (
     DECODER,
     PROMPT_ENCODER,
     REFERENCE_ENCODER,
-    SPEAKING_STAGES,
     TEXT_ENCODER,
     VOCODER,
 )
@@ -45,12 +44,12 @@ class Parts:
 
 
 @pytest.fixture(scope="module", params=BUNDLES)
-def parts(request: pytest.FixtureRequest) -> Iterator[Parts]:
+def parts(request: pytest.FixtureRequest) -> Parts:
     if request.param == "default":
         bundle = open_bundle(default_bundle_path())
     else:
         bundle = request.getfixturevalue({"tiny": "opened_bundle", "emotivoice": "emotivoice_bundle"}[request.param])
-    yield Parts(bundle)
+    return Parts(bundle)
 
 
 @pytest.fixture(scope="module")
@@ -139,3 +138,69 @@ def test_the_chain_equals_its_stages_joined(parts: Parts, name: str) -> None:
             tolerance = 2e-2 if is_wild and name == SPEECH else 1e-3  # an untrained vocoder saturates
             error = np.abs(found[made][row, :end] - expected[made][row, :end])
             assert (error > tolerance).mean() < (2e-3 if is_wild else 1e-9)
+
+
+def test_batches_past_the_profiles_are_divided(tiny: Parts) -> None:
+    lengths = tuple(3 + index % 5 for index in range(40))
+    feeds = text_feeds(tiny.bundle, lengths)
+    assert_same(tiny.bucketed(TEXT_ENCODER).run(feeds), tiny.exact[TEXT_ENCODER].run(feeds))
+
+
+def test_mels_that_no_decoder_bucket_takes_together_go_through_the_host(tiny: Parts) -> None:
+    feeds = text_feeds(tiny.bundle, (250,) * 9, speed=0.9)
+    expected = tiny.exact[ACOUSTIC].run(feeds)
+    assert expected["mel"].shape[1] > 512  # more frames than nine rows may have
+    found = tiny.bucketed(ACOUSTIC).run(feeds)
+    np.testing.assert_array_equal(found["durations"], expected["durations"])
+    np.testing.assert_allclose(found["mel"], expected["mel"], atol=1e-3)
+
+
+def test_durations_that_had_to_be_fitted_reach_the_device(tiny: Parts, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emotirt.runtime.fused.MAX_FRAMES", 60)
+    feeds = text_feeds(tiny.bundle, (40, 4))
+    found, expected = tiny.bucketed(ACOUSTIC).run(feeds), tiny.exact[ACOUSTIC].run(feeds)
+    assert found["durations"].sum(axis=1)[0] == 60
+    np.testing.assert_array_equal(found["durations"], expected["durations"])
+    np.testing.assert_allclose(found["mel"], expected["mel"], atol=1e-3)
+
+
+def test_a_shape_outside_the_profiles_goes_to_the_next_backend_and_never_fails(tiny: Parts) -> None:
+    feeds = {"mel": np.full((1, 80, 200), -5.0, dtype=np.float32)}
+    with pytest.raises(OutOfProfile, match="vocoder has no optimization profile for batch 1, frames 200"):
+        tiny.bucketed(VOCODER).run(feeds)
+    opened = []
+
+    def other() -> Runner:
+        opened.append(True)
+        return open_runner(tiny.bundle, VOCODER, threads=1)
+
+    runner = WithFallback(tiny.bucketed(VOCODER), other)
+    runner.run({"mel": feeds["mel"][:, :, :50]})
+    assert not opened
+    for _ in range(2):
+        assert_same(runner.run(feeds), tiny.exact[VOCODER].run(feeds))
+    assert len(opened) == 1
+
+
+def test_slots_are_shared_out_and_given_back(tiny: Parts) -> None:
+    released = []
+    pool = SlotPool(
+        host_pool(tiny.bundle.manifest, {VOCODER: tiny.exact[VOCODER]}, 2).slots, lambda: released.append(1)
+    )
+    first, second = (runner_on(pool, VOCODER, tiny.bundle.manifest) for _ in range(2))
+    feeds = [{"mel": np.full((1 + n % 3, 80, 20 + n), -4.0, dtype=np.float32)} for n in range(12)]
+    with ThreadPoolExecutor(4) as lanes:
+        for found, item in zip(lanes.map(first.run, feeds), feeds, strict=True):
+            assert_same(found, tiny.exact[VOCODER].run(item))
+    first.close()
+    first.close()
+    assert not released
+    second.close()
+    assert released
+    with pytest.raises(BackendError, match="closed"):
+        second.run(feeds[0])
+
+
+def test_a_runner_refuses_what_does_not_fit_its_contract(tiny: Parts) -> None:
+    with pytest.raises(BackendError, match="stage acoustic takes"):
+        tiny.bucketed(ACOUSTIC).run({})

@@ -110,7 +110,7 @@ def test_a_closed_session_says_so(opened_bundle: Bundle) -> None:
 
 
 def test_backend_names() -> None:
-    assert backends() == BACKENDS
+    assert backends() == ("tensorrt", "tensorrt-rtx", *BACKENDS)
     assert resolve_backend(AUTO) == "onnxruntime"
     assert resolve_backend("torch") == "torch"
     with pytest.raises(BackendUnavailable, match=r"'abacus'.*auto, onnxruntime, torch"):
