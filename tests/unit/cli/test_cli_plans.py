@@ -107,7 +107,7 @@ def test_a_missing_tensorrt_is_named_with_its_package(capsys: pytest.CaptureFixt
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--precision", "fp16"], "--precision goes with --target tensorrt or tensorrt-rtx"),
+        (["--stage", "vocoder"], "--stage goes with --target tensorrt or tensorrt-rtx"),
         (["--version-compatible"], "--version-compatible goes with --target"),
         (["--target", "tensorrt-rtx", "--precision", "fp8"], "invalid choice: 'fp8'"),
         (["--target", "tensorrt-rtx", "--optimization-level", "6"], "invalid choice: 6"),
