@@ -14,6 +14,7 @@ from tests.architecture.tree import PACKAGE, ROOT, modules
 
 # Module prefixes that may import a library; every other module may not.
 ONLY_IN = {
+    "cuda": ("runtime.cuda",),
     "pydantic": ("build.emotivoice_config", "build.recipe", "bundle.manifest", "bundle.manifest_errors", "server"),
     "tensorrt": ("runtime.tensorrt_library",),
     "tensorrt_rtx": ("runtime.tensorrt_library",),

@@ -92,7 +92,8 @@ class BucketedStages:
                 target[: len(feed)] = feed
             else:
                 target[: len(feed)] = 0
-                target[(slice(len(feed)), *(slice(size) for size in feed.shape[1:]))] = feed
+                real = (slice(len(feed)), *(slice(size) for size in feed.shape[1:]))
+                target[real] = feed
             target[len(feed) :] = target[len(feed) - 1]
 
     def upload(self, placed: Sequence[Placed]) -> None:

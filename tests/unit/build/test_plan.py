@@ -22,6 +22,7 @@ from emotirt.bundle.plans import FLOAT32, FP16, INT8, TENSORRT, TENSORRT_8, Prof
 from emotirt.bundle.store import Bundle
 from emotirt.errors import BackendUnavailable, PlanFailed
 from emotirt.runtime.gpu import find_gpu
+from emotirt.runtime.layout import MEL_BY_CHANNEL
 from emotirt.runtime.ort import OrtRunner
 from emotirt.runtime.tensorrt_library import TARGET_RTX, Library, is_installed, load_library
 from emotirt.types import TensorSpec
@@ -199,7 +200,11 @@ def test_counting_in_integers_changes_no_number(opened_bundle: Bundle, stage: st
         feeds[spec.name] = np.full(shape, 3, np.int64) if whole else rng.uniform(0.5, 1.5, shape).astype(np.float32)
     if "durations" in feeds:
         feeds["durations"] = np.full((2, 7), 3, np.float32)
-    before, after = (OrtRunner(stage, data, inputs, outputs, 1).run(feeds) for data in (graph, prepared))
+    before = OrtRunner(stage, graph, inputs, outputs, 1).run(feeds)
+    channels = (TensorSpec(MEL_BY_CHANNEL, "float32", ("batch", 80, "frames")),) if stage == "decoder" else ()
+    after = OrtRunner(stage, prepared, inputs, (*outputs, *channels), 1).run(feeds)
+    if channels:
+        np.testing.assert_array_equal(after[MEL_BY_CHANNEL], after["mel"].transpose(0, 2, 1))
     for name, array in before.items():
         np.testing.assert_allclose(after[name], array, rtol=1e-4, atol=1e-5)
 
