@@ -10,8 +10,8 @@ from emotirt.errors import BackendUnavailable
 
 PROC = Path("/proc")
 POOL_THREADS = 6
-"""asyncio's pool for what would hold up its loop starts its threads one by one, whenever all before are busy, up to a
-bound (4 more than cores); so many more are no leak."""
+"""asyncio's pool for what would hold up its loop starts its threads one by one, when all before are busy, up to a bound
+(4 more than cores); so many more are no leak."""
 WORKER_MARK = b"spawn_main"
 """Stands in the command line of a process that multiprocessing started."""
 
@@ -60,10 +60,7 @@ def worker_of(pid: int) -> int | None:
                 parent = int(
                     (place / "stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[1]
                 )
-                if parent == pid and POOL_THREADS = 6
-"""asyncio's pool for what would hold up its loop starts its threads one by one, whenever all before are busy, up to a
-bound (4 more than cores); so many more are no leak."""
-WORKER_MARK in (place / "cmdline").read_bytes():
+                if parent == pid and WORKER_MARK in (place / "cmdline").read_bytes():
                     return int(place.name)
             except (OSError, IndexError):
                 continue

@@ -16,9 +16,9 @@ MEMORY_S = 4.0
 """Effort over which costs are averaged, so that a change of backend shows within seconds."""
 LEAST_EFFORT_S = 0.5
 """Before so much was measured nothing is known."""
-HORIZONS_S = np.array([0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
-FIRST_DUE_S = 0.5
-"""First audio may take so long where nobody is waiting for more."""
+HORIZONS_S = np.array([0.3, 0.6, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0])
+FIRST_DUE_S = 0.3
+"""First audio is computed within so long; of the usual deadline of 0.5 s the rest is for what is not computing."""
 UTTERANCE_S = 5.0
 """What a first utterance, whose whole mel comes before its first audio, is taken to last at most."""
 
@@ -138,7 +138,7 @@ class Capacity:
         is_new = np.array([item.started_s is None for item in listeners])
         mel_part = self._token_effort.ratio / audio_s / per_audio_s
         at_once = np.where(is_new, self._rules.first_s + mel_part * np.minimum(rests, UTTERANCE_S), self._rules.chunk_s)
-        ahead = HORIZONS_S[:, None] - leads
+        ahead = HORIZONS_S[:, None] - np.where(is_new, FIRST_DUE_S, leads)
         due = np.where(ahead >= 0.0, np.minimum(ahead + at_once, rests), 0.0).sum(axis=1)
         promised = self._rules.headroom * (1.0 - self._rules.bulk_part * has_bulk)
         is_asked = (HORIZONS_S >= FIRST_DUE_S) | ((ahead >= 0.0) & ~is_new).any(axis=1)
