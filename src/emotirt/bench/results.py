@@ -15,7 +15,7 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -79,7 +79,7 @@ def write_result(result: BenchmarkResult, directory: Path = RESULTS_DIRECTORY) -
     return path
 
 
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
+def write_json(path: Path, content: Mapping[str, Any] | Sequence[Any]) -> None:
     """Write JSON in one step, making the directory.
 
     Raises: OutputError: not possible, with the reason.

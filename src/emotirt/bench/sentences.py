@@ -115,7 +115,7 @@ def unlisted_word(index: int, seed: int = 0) -> str:
 
 
 def _sixty(kind: str, generator: random.Random, notation: str) -> str:
-    english, chinese = _dictionary_words()
+    english, chinese = dictionary_words()
     words = [notation] if notation else []
     glue = " " if kind == "en" else ""
     while len(glue.join(words)) < FEWEST_CHARACTERS - 1:
@@ -151,8 +151,8 @@ def _notation(kind: str, generator: random.Random) -> str:
 
 
 @lru_cache(maxsize=1)
-def _dictionary_words() -> tuple[Sequence[str], Sequence[str]]:
-    """Words of the English and of the Mandarin dictionary, of usual lengths."""
+def dictionary_words() -> tuple[Sequence[str], Sequence[str]]:
+    """Return words of the English and of the Mandarin dictionary, of usual lengths."""
     english = [word for word in lexicon.default_lexicon().words() if word.isalpha() and 3 <= len(word) <= 9]
     chinese = [word for word in zh_lexicon.default_lexicon().words() if 2 <= len(word) <= 4]
     return english, chinese

@@ -114,14 +114,31 @@ def export_stage(networks: Networks, stage: str, half: bool = True) -> bytes:
     taken = [item.name for item in parameters if item.default is item.empty or item.name in names]
     if taken != names:
         raise ExportFailed(f"stage {stage}: the module takes {taken}, the graph contract {contract.inputs}")
-    model = _traced(module, contract, stage)
-    _unshare(model.graph)
-    _name_weights(model.graph, module)
-    _set_boundary(model, contract)
+    model = export_module(module, contract, stage)
     if stage == VOCODER:
         compute_inverse_transform(model.graph, networks.config.mel.fft_samples)
     if half:
         store_half(model, stage)
+    return checked_bytes(model, stage)
+
+
+def export_module(module: nn.Module, contract: StageContract, stage: str) -> onnx.ModelProto:
+    """Export a module whose forward takes the contract's inputs in order.
+
+    Raises: ExportFailed: PyTorch refuses it.
+    """
+    model = _traced(module, contract, stage)
+    _unshare(model.graph)
+    _name_weights(model.graph, module)
+    _set_boundary(model, contract)
+    return model
+
+
+def checked_bytes(model: onnx.ModelProto, stage: str) -> bytes:
+    """Serialize a graph after checking it.
+
+    Raises: ExportFailed: it is invalid.
+    """
     try:
         onnx.checker.check_model(shape_inference.infer_shapes(model, strict_mode=True), full_check=True)
     except (onnx.checker.ValidationError, shape_inference.InferenceError) as exc:

@@ -144,6 +144,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--size", choices=["emotivoice"], help="with --random: the sizes of the published EmotiVoice model")
     add("--random", action="store_true", help="random weights and pinned durations, for benchmarks; needs no files")
     add("--seed", type=int, default=0, help="of the random weights (default: 0)")
+    add("--from", dest="source", type=Path, metavar="DIR", help="with --variant: the bundle to copy")
+    add(
+        "--variant",
+        metavar="NAME",
+        help="copy a bundle with its vocoder computed in another way, to compare speeds: polyphase, polyphase-cropped, "
+        "merge-branches, merge-narrow-branches, planar, joined by +; form:POINTWISE/DEPTHWISE/OVERLAP; or plain; "
+        "behind it @FRAMESxBATCH",
+    )
     add("--commit", default="unknown", help="commit of the code that trained, kept in the manifest")
     add("--out", type=Path, metavar="DIR", help="where the bundle goes")
 
@@ -157,6 +165,13 @@ def run(args: argparse.Namespace) -> int:
         raise BuildError("missing --out DIR, where the bundle goes")
     files = {"--acoustic": args.acoustic, "--vocoder": args.vocoder, "--vectors": args.vectors}
     files["--description"] = args.description
+    if (args.variant is None) != (args.source is None):
+        raise BuildError("--from and --variant go together: --from BUNDLE --variant polyphase")
+    if args.variant is not None:
+        from emotirt.build.variants import make_variant
+
+        make_variant(args.source, args.out, args.variant)
+        return 0
     if args.random != (args.size is not None):
         raise BuildError("--size and --random go together: --size emotivoice --random")
     if args.random:

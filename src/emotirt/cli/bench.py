@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emotirt.cli import bench_faults, bench_serve
+from emotirt.cli import bench_compare, bench_faults, bench_floors, bench_serve
 from emotirt.cli.arguments import add_engine_arguments, open_engine, positive_int
 
 if TYPE_CHECKING:
@@ -17,8 +18,8 @@ RESULTS = Path("benchmarks/results")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare ``emotirt bench cpu``, ``serve``, ``faults``, ``soak``, ``frontend``, ``spelling`` and ``summary``."""
-    kinds = parser.add_subparsers(dest="kind", required=True, metavar="cpu|serve|faults|soak|frontend|spelling|summary")
+    """Declare what can be measured."""
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="|".join(_RUNS))
     cpu = kinds.add_parser("cpu", help="real-time factor, first audio, cold start, simultaneous streams")
     cpu.add_argument("--repeats", type=positive_int, default=40, help="timed requests of each kind (default: 40)")
     cpu.add_argument("--cold-starts", type=int, default=10, help="new processes to time, 0 for none (default: 10)")
@@ -37,7 +38,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bench_faults.add_fault_arguments(faults)
     soak = kinds.add_parser("soak", help="a server under steady traffic for long: nothing grows")
     bench_faults.add_soak_arguments(soak)
-    for part in (cpu, serve, faults, soak, frontend, spelling):
+    stages = kinds.add_parser("stages", help="every stage in several ways: PyTorch, ONNX Runtime, TensorRT")
+    bench_compare.add_arguments(stages, "stages")
+    latency = kinds.add_parser("latency", help="new sentences from text to PCM in several ways")
+    bench_compare.add_arguments(latency, "latency")
+    inputs = kinds.add_parser("inputs", help="write inputs that several processes of one run share")
+    bench_compare.add_inputs_arguments(inputs)
+    merge = kinds.add_parser("merge", help="merge what several processes of one run measured")
+    bench_compare.add_merge_arguments(merge)
+    floors = kinds.add_parser("floors", help="arithmetic, bytes and least time of every layer of a graph")
+    bench_floors.add_arguments(floors)
+    for part in (cpu, serve, faults, soak, frontend, spelling, stages, latency, merge, floors):
         part.add_argument(
             "--results",
             type=Path,
@@ -52,16 +63,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run one benchmark."""
-    runs = {
-        "cpu": _run_cpu,
-        "serve": bench_serve.run,
-        "faults": bench_faults.run_faults,
-        "soak": bench_faults.run_soak,
-        "frontend": _run_frontend,
-        "spelling": _run_spelling,
-        "summary": _run_summary,
-    }
-    return runs[args.kind](args)
+    return _RUNS[args.kind](args)
 
 
 def _run_cpu(args: argparse.Namespace) -> int:
@@ -145,3 +147,19 @@ def _spread(values: Distribution, unit: str) -> str:
 
 def _tell(line: str) -> None:
     sys.stderr.write(f"{line}\n")
+
+
+_RUNS: dict[str, Callable[[argparse.Namespace], int]] = {
+    "cpu": _run_cpu,
+    "serve": bench_serve.run,
+    "faults": bench_faults.run_faults,
+    "soak": bench_faults.run_soak,
+    "stages": bench_compare.run,
+    "latency": bench_compare.run,
+    "inputs": bench_compare.run_inputs,
+    "merge": bench_compare.run_merge,
+    "floors": bench_floors.run,
+    "frontend": _run_frontend,
+    "spelling": _run_spelling,
+    "summary": _run_summary,
+}

@@ -53,13 +53,13 @@ def run(args: argparse.Namespace) -> int:
         raise InvalidRequest("--compare and --compare-feeding start servers of their own; leave out --url")
     write = sys.stdout.write
     write(f"{describe_hardware()}; {args.warm_up:g} s warm-up, {args.seconds:g} s counted\n")
-    load_before = _load_average()
+    load_before = load_average()
     details: dict[str, Any] = {"batching": _measured(args, ())}
     if args.compare:
         details["one_at_a_time"] = _measured(args, ONE_AT_A_TIME)
     if args.compare_feeding:
         details["takes_on_everybody"] = _measured(args, STARVING)
-    details["load_average_before_and_after"] = [load_before, _load_average()]
+    details["load_average_before_and_after"] = [load_before, load_average()]
     path = write_result(BenchmarkResult("serve", {}, _settings(args), details, _bundle(args)), args.results)
     write(f"{path}\n")
     return 0
@@ -177,7 +177,8 @@ def _bundle(args: argparse.Namespace) -> dict[str, str]:
     return {"name": bundle.manifest.name, "sha256": bundle.digest}
 
 
-def _load_average() -> list[float] | None:
+def load_average() -> list[float] | None:
+    """Return how many processes wanted a core in the last minutes, where the system tells."""
     read: Callable[[], tuple[float, float, float]] | None = getattr(os, "getloadavg", None)
     return None if read is None else [round(value, 2) for value in read()]
 

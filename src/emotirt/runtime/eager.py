@@ -64,6 +64,12 @@ class EagerRunner:
 
 
 def runner_from_bundle(bundle: Bundle, stage: str) -> EagerRunner:
+    """Open a stage; raises as ``module_from_bundle``."""
+    contract = stage_contract(stage, bundle.manifest.dimensions)
+    return EagerRunner(stage, module_from_bundle(bundle, stage), contract.inputs, contract.outputs)
+
+
+def module_from_bundle(bundle: Bundle, stage: str) -> nn.Module:
     """Rebuild a stage's module from the manifest's model configuration and the weights inside its graph.
 
     Raises:
@@ -84,8 +90,7 @@ def runner_from_bundle(bundle: Bundle, stage: str) -> EagerRunner:
         raise BackendError(f"stage {stage} is not an ONNX graph: {exc}") from exc
     module = makers[stage]()
     _load(module, _weights(graph), stage)
-    contract = stage_contract(stage, bundle.manifest.dimensions)
-    return EagerRunner(stage, module, contract.inputs, contract.outputs)
+    return module.eval()
 
 
 def _present(section: T | None, stage: str) -> T:

@@ -12,6 +12,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from emotirt.bundle.contract import StageContract
@@ -205,6 +206,37 @@ class TrtDevice:
             self._execute(recorded.context, launch)
         else:
             recorded.graph.launch(self._stream)
+
+    def times_ms(self, launch: Launch, count: int) -> list[float]:
+        """Compute a bucket ``count`` times, as ``launch`` does, and return how long the GPU took for each."""
+        self.launch(launch)  # records it, if it is to be recorded
+        moments = [cuda.Event() for _ in range(count + 1)]
+        try:
+            moments[0].record(self._stream)
+            for moment in moments[1:]:
+                self.launch(launch)
+                moment.record(self._stream)
+            return [later.ms_since(earlier) for earlier, later in pairwise(moments)]
+        finally:
+            for moment in moments:
+                moment.close()
+
+    def layer_times_ms(self, launch: Launch, count: int) -> list[tuple[str, list[float]]]:
+        """Return the layers of a bucket in their order and how long each took, layer by layer and without a graph.
+
+        Raises: BackendError: TensorRT makes no context, or refuses.
+        """
+        context = self._context(launch.bucket)
+        if context is None:
+            raise BackendError(f"TensorRT makes no context to look into stage {launch.bucket.stage}: {self._said()}")
+        self._bind(context, launch)
+        self._execute(context, launch)  # the first time sets things up
+        self._stream.wait()
+        context.profiler = noted = trt_api.layer_clock(self._loader.module)
+        for _ in range(count):
+            self._execute(context, launch)
+            self._stream.wait()
+        return list(noted.times_ms.items())
 
     def close(self) -> None:
         """Release everything; what a fault left behind goes with the process."""

@@ -48,6 +48,20 @@ def log_of(module: Any) -> Any:
     return Log()
 
 
+def layer_clock(module: Any) -> Any:
+    """Return a profiler for one context; ``times_ms`` holds the times of every layer by name, in the plan's order."""
+
+    class LayerClock(module.IProfiler):  # type: ignore[misc]  # the module is known only at run time
+        def __init__(self) -> None:
+            super().__init__()
+            self.times_ms: dict[str, list[float]] = {}
+
+        def report_layer_time(self, layer_name: str, ms: float) -> None:
+            self.times_ms.setdefault(layer_name, []).append(ms)
+
+    return LayerClock()
+
+
 def said_by(log: Any) -> str:
     """Return TensorRT's last error and forget it."""
     said: str = log.last_error or "it gave no reason"
