@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from typing import Any
 
 import numpy as np
 import onnx
@@ -150,7 +151,7 @@ class _Pairs:
     def _pair(self, name: str, scales: FloatArray, axis: int | None) -> str:
         scale, zero, small, wide = (f"{name}/{part}" for part in ("scale", "zero", "int8", "dequantized"))
         if name not in self._made:
-            attributes = {} if axis is None else {"axis": axis}
+            attributes: dict[str, Any] = {} if axis is None else {"axis": axis}
             zeros = np.zeros(scales.shape, dtype=np.int8)
             self._graph.initializer.extend(
                 [numpy_helper.from_array(scales, scale), numpy_helper.from_array(zeros, zero)]
