@@ -5,6 +5,8 @@ EmotiRTError
 │   ├── EmptyText             nothing speakable in the text
 │   ├── TextTooLong           past the hard limit
 │   ├── UnknownVoice          no voice of that name
+│   ├── VoiceExists           a voice of that name is there already
+│   ├── VoiceUnusable         a user's voice that is broken, or that another encoder made
 │   ├── UnknownEmotion        no emotion of that name
 │   ├── UnknownModel          a server speaks with another model
 │   ├── UnknownSymbol         a phoneme the bundle does not have
@@ -57,6 +59,14 @@ class TextTooLong(InvalidRequest):
 
 class UnknownVoice(InvalidRequest):
     """No voice has the requested name."""
+
+
+class VoiceExists(InvalidRequest):
+    """A voice of the requested name is there already."""
+
+
+class VoiceUnusable(InvalidRequest):
+    """A user's voice is broken, or another encoder made it."""
 
 
 class UnknownEmotion(InvalidRequest):

@@ -9,6 +9,9 @@ from pathlib import Path
 from emotirt.errors import BackendUnavailable
 
 PROC = Path("/proc")
+POOL_THREADS = 6
+"""asyncio's pool for what would hold up its loop starts its threads one by one, when all before are busy, up to a bound
+(4 more than cores); so many more are no leak."""
 WORKER_MARK = b"spawn_main"
 """Stands in the command line of a process that multiprocessing started."""
 
@@ -26,6 +29,10 @@ class Footprint:
     memory_mib: float
     open_files: int
     threads: int
+
+    def keeps_more_than(self, before: Footprint) -> bool:
+        """Whether it holds files or threads that it did not hold before."""
+        return self.open_files > before.open_files or self.threads > before.threads + POOL_THREADS
 
 
 def footprint(pid: int) -> Footprint | None:

@@ -20,10 +20,9 @@ from emotirt.errors import BackendError
 
 SERVER_OPTIONS = ("--isolation", "worker", "--live-deadline", "60", "--body-timeout", "1")
 SAMPLE_S = 5.0
+LEAST_SAMPLES = 40
 SETTLED_SHARE = 0.2
 """The first part of the time in which caches fill and the slope is not taken."""
-REST_S = 8.0
-"""Without traffic, before files and threads are compared: longer than idle connections are kept."""
 MEANS = 25
 """The slope is taken over so many means, so that neighbours depend little on each other."""
 FLAT_MIB_PER_HOUR = 4.0
@@ -39,12 +38,14 @@ class SoakSettings:
     Attributes:
         minutes: of traffic.
         rate_per_s: requests at Poisson times.
+        rest_s: without traffic, before files and threads are compared.
         seed: of everything random.
         options: more of ``emotirt serve``.
     """
 
     minutes: float = 30.0
     rate_per_s: float = 10.0
+    rest_s: float = 8.0
     seed: int = 0
     options: tuple[str, ...] = ()
 
@@ -89,8 +90,8 @@ class Watched:
         """Whether memory does not surely grow, and no file and no thread is left."""
         assert self.before is not None
         assert self.after is not None
-        is_kept = self.after.open_files > self.before.open_files or self.after.threads > self.before.threads
-        return (self.memory.low <= 0.0 or self.memory.per_hour <= FLAT_MIB_PER_HOUR) and not is_kept
+        is_flat = self.memory.low <= 0.0 or self.memory.per_hour <= FLAT_MIB_PER_HOUR
+        return is_flat and not self.after.keeps_more_than(self.before)
 
     def to_dict(self) -> dict[str, Any]:
         """Return JSON types, with a sample a minute."""
@@ -144,14 +145,14 @@ async def _soaked(traffic: Traffic, pid: int, report: SoakReport, settings: Soak
     seconds = 60.0 * settings.minutes
     first_s = min(60.0, seconds * SETTLED_SHARE)
     await _sent(traffic, poisson_times_s(settings.rate_per_s, first_s, settings.seed))
-    await asyncio.sleep(REST_S)
+    await asyncio.sleep(settings.rest_s)
     report.server.before, report.worker.before = _held(pid)
-    watching = asyncio.create_task(_watched(pid, report, say))
+    watching = asyncio.create_task(_watched(pid, report, min(SAMPLE_S, seconds / LEAST_SAMPLES), say))
     await _sent(traffic, poisson_times_s(settings.rate_per_s, seconds, settings.seed + 1))
     watching.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await watching  # raises what it found wrong
-    await asyncio.sleep(REST_S)
+    await asyncio.sleep(settings.rest_s)
     report.server.after, report.worker.after = _held(pid)
 
 
@@ -167,15 +168,15 @@ async def _sent(traffic: Traffic, times_s: Sequence[float]) -> None:
     await asyncio.gather(*running)
 
 
-async def _watched(pid: int, report: SoakReport, say: Say) -> None:
+async def _watched(pid: int, report: SoakReport, every_s: float, say: Say) -> None:
     start_s = time.monotonic()
     for number in range(1, 2**31):
-        await asyncio.sleep(max(0.0, start_s + number * SAMPLE_S - time.monotonic()))
+        await asyncio.sleep(max(0.0, start_s + number * every_s - time.monotonic()))
         at_s = time.monotonic() - start_s
         held = _held(pid)
         for watched, one in zip((report.server, report.worker), held, strict=True):
             watched.samples.append((at_s, one))
-        if number % 60 == 0:
+        if number % 60 == 0 and every_s == SAMPLE_S:
             memory = " and ".join(f"{one.memory_mib:.1f} MiB, {one.open_files} files" for one in held)
             say(f"{at_s / 60:.0f} min: {report.tally.requests} requests {dict(report.tally.counts)}, {memory}")
 

@@ -28,10 +28,13 @@ MIX: Mapping[str, float] = {
     IMPATIENT: 0.03, MISTAKEN: 0.03,
 }  # fmt: skip
 
-SPOKEN, REFUSED, LATE, LEFT_ALONE, TOLD, FAILED = "spoken", "refused", "late", "left", "told", "failed"
+SPOKEN, ROUNDED, REFUSED, LATE, LEFT_ALONE, TOLD, FAILED = (
+    "spoken", "rounded", "refused", "late", "left", "told", "failed",
+)  # fmt: skip
 LOST, DOUBLED, CORRUPT = "lost", "doubled", "corrupt"
-"""Judgements: spoken as expected; 429 with Retry-After; 504; the client left; a mistake was told (4xx); the server
-failed and said so (5xx); and what must never be: cut off or short, audio twice, other audio."""
+"""Judgements: spoken as expected; so but for rounding that the vocoder made much of; 429 with Retry-After; 504; the
+client left; a mistake was told (4xx); the server failed and said so (5xx); and what must never be: cut off or short,
+audio twice, other audio."""
 
 
 @dataclass(slots=True)
@@ -55,15 +58,15 @@ class Tally:
         """Of all kinds."""
         return sum(self.kinds.values())
 
-    def note(self, kind: str, judgement: str, answer: Answer) -> None:
+    def note(self, kind: str, judgement: str, answer: Answer, item: Known) -> None:
         """Count one."""
         self.kinds[kind] += 1
         self.counts[judgement] += 1
         if name := answer.headers.get("x-request-id"):
             self.ids[name] += 1
-        if judgement in (LOST, DOUBLED, CORRUPT, FAILED) and len(self.examples) < MOST_EXAMPLES:
-            size = f"{len(answer.audio)} bytes of audio"
-            self.examples.append(f"{judgement}: {kind}, status {answer.status}, {size}, {answer.problem or 'ended'}")
+        if judgement in (LOST, DOUBLED, CORRUPT, FAILED, ROUNDED) and len(self.examples) < MOST_EXAMPLES:
+            told = f"{judgement}: {kind}, status {answer.status}, {answer.problem or 'ended'}"
+            self.examples.append(f"{told}; {item.difference(answer.audio)}")
 
     def add(self, other: Tally) -> None:
         """Take over another's counts."""
@@ -108,7 +111,7 @@ class Traffic:
         except OSError as exc:
             answer = Answer(0, b"", f"cut off before ({type(exc).__name__})")
         judgement = judged(answer, item)
-        self.tally.note(kind, judgement, answer)
+        self.tally.note(kind, judgement, answer, item)
         return judgement
 
     async def many(self, count: int, clients: int) -> None:

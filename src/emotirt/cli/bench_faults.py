@@ -32,6 +32,7 @@ def add_soak_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--minutes", type=float, default=30.0, metavar="M", help="of traffic (default: 30)")
     add("--rate", type=float, default=10.0, metavar="R", help="requests/s at Poisson times (default: 10)")
+    add("--rest", type=float, default=8.0, metavar="S", help="before files and threads are compared (default: 8)")
     add("--seed", type=int, default=0, help="of everything random (default: 0)")
     add_engine_arguments(parser)
 
@@ -69,7 +70,7 @@ def run_soak(args: argparse.Namespace) -> int:
     with open_engine(args) as engine:
         known = known_requests(engine, KNOWN, args.seed)
         bundle = {"name": engine.bundle.manifest.name, "sha256": engine.bundle.digest}
-    report = run_soak(known, SoakSettings(args.minutes, args.rate, args.seed, server_options(args)), _tell)
+    report = run_soak(known, SoakSettings(args.minutes, args.rate, args.rest, args.seed, server_options(args)), _tell)
     details = {
         "requests": report.tally.requests,
         "kinds": dict(report.tally.kinds),

@@ -185,7 +185,9 @@ class Talk:
             mel = acoustic.mel[window.start : window.stop]
             tasks.append(Task(job, VOCODER, len(mel), len(mel), rank, due_s, moment.ended_s, mel, (index, place)))
         is_last = index == len(self.plan.utterances) - 1
-        self._planned_s += len(acoustic.mel) * hop_s + gap_after_s(self.plan.utterances[index], is_last)
+        audio_s = len(acoustic.mel) * hop_s + gap_after_s(self.plan.utterances[index], is_last)
+        self._planned_s += audio_s
+        self._ticket.planned(self.plan.utterances[index].token_count, audio_s)
         return tasks
 
     def _rank(self, is_first: bool) -> Rank:
@@ -218,6 +220,7 @@ class Talk:
         if audio.base is not None:
             audio = audio.copy()  # a view would keep the whole batch in memory as long as somebody holds the chunk
         self._pieces[task.place] = _Piece(audio, timings)
+        self._ticket.made(len(audio) / self._format.sample_rate_hz)
 
     def _give_next(self, job: Job) -> None:
         now_s = self._clock()
@@ -241,6 +244,7 @@ class Talk:
         self._next_piece = (index + 1, 0) if is_end else (index, place + 1)
         if math.isnan(self._started_s):
             self._started_s = now_s
+        self._ticket.gave(now_s, len(piece.samples) / rate_hz)
         self._sink.give(Chunk(piece.samples, rate_hz, index, is_last, first_sample, spoken, timings))
         if is_last:
             job.end()

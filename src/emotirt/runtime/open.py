@@ -112,7 +112,8 @@ def open_runners(
     stages: Sequence[str],
     backend: str = CPU_BACKEND,
     threads: int | None = None,
-    is_worker: bool = False,
+    falls_back: bool = True,
+    is_prepared: bool = False,
 ) -> dict[str, Runner]:
     """Open stages that share what their backend has: a GPU's memory, its plans, its slots.
 
@@ -121,8 +122,8 @@ def open_runners(
         stages: of ``bundle.contract.STAGES`` that the bundle has, or of ``runtime.fused.FUSED``.
         backend: one of ``backends()`` or ``auto``.
         threads: CPU threads, None for one a core; backends that share a pool in the process take no notice.
-        is_worker: whether this process serves a GPU's stages and nothing else: usual buckets are then set up now, and
-            shapes that its plans do not cover raise ``OutOfProfile``. Elsewhere the CPU computes those.
+        falls_back: whether the CPU computes shapes that a GPU's plans do not cover; else they raise ``OutOfProfile``.
+        is_prepared: whether a GPU's usual buckets are set up now rather than when they first come.
 
     Raises: BackendUnavailable, BackendError: backend unknown, missing or failing. PlanUnusable: a plan is missing.
         BundleError: a stage's file is bad.
@@ -131,8 +132,8 @@ def open_runners(
     count = threads or default_threads()
     if not is_gpu_backend(chosen):
         return {stage: _opened(bundle, stage, chosen, count) for stage in stages}
-    opened: Mapping[str, Runner] = open_trt_runners(bundle, stages, chosen, is_prepared=is_worker)
-    if is_worker:
+    opened: Mapping[str, Runner] = open_trt_runners(bundle, stages, chosen, is_prepared)
+    if not falls_back:
         return dict(opened)
     return {stage: WithFallback(runner, _cpu_opener(bundle, stage, count)) for stage, runner in opened.items()}
 

@@ -94,7 +94,7 @@ def _runners(spec: WorkerSpec) -> dict[str, Runner]:
     bundle = open_bundle(spec.bundle_path)
     if bundle.digest != spec.digest:
         raise BundleCorrupt(f"bundle {spec.bundle_path} has changed since the engine opened it; open a new engine")
-    runners = open_runners(bundle, spec.stages, spec.backend, spec.threads, is_worker=True)
+    runners = open_runners(bundle, spec.stages, spec.backend, spec.threads, falls_back=False, is_prepared=True)
     if spec.sabotage_path is None:
         return runners
     return {stage: SabotagedRunner(runner, spec.sabotage_path) for stage, runner in runners.items()}

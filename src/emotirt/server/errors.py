@@ -51,6 +51,8 @@ RULES: dict[type[Exception], Rule] = {
     errors.EmptyText: Rule(400, INVALID, "empty_text", "input"),
     errors.TextTooLong: Rule(400, INVALID, "text_too_long", "input"),
     errors.UnknownVoice: Rule(400, INVALID, "unknown_voice", "voice"),
+    errors.VoiceExists: Rule(409, INVALID, "voice_exists", "name"),
+    errors.VoiceUnusable: Rule(400, INVALID, "voice_unusable", "voice"),
     errors.UnknownEmotion: Rule(400, INVALID, "unknown_emotion", "emotion"),
     errors.UnknownModel: Rule(404, INVALID, "model_not_found", "model"),
     errors.UnknownSymbol: Rule(400, INVALID, "unknown_symbol", "input"),

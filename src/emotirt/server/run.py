@@ -26,6 +26,19 @@ SENDING_S = 5
 """For what was made to reach its clients, once the engine is closed."""
 
 
+class ClientMistakes(logging.Filter):
+    """Makes one line of what uvicorn logs with a traceback though only the client is to blame."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass, without a traceback where text from a client was no UTF-8."""
+        if record.exc_info and isinstance(record.exc_info[1], UnicodeDecodeError):
+            record.exc_info, record.levelno, record.levelname = None, logging.WARNING, "WARNING"
+        return True
+
+
+_CLIENT_MISTAKES = ClientMistakes()
+
+
 def run_server(settings: ServerSettings) -> None:
     """Serve until SIGINT or SIGTERM; running requests get ``drain_s`` to end.
 
@@ -40,7 +53,12 @@ def run_server(settings: ServerSettings) -> None:
 async def _serve(settings: ServerSettings, listener: socket.socket) -> None:
     metrics = Metrics()
     engine = await AsyncEngine.open(
-        settings.bundle, settings.backend, settings.threads, settings.engine, observers=(metrics,)
+        settings.bundle,
+        settings.backend,
+        settings.threads,
+        settings.engine,
+        observers=(metrics,),
+        voices_path=settings.voices,
     )
     async with engine:
         server = DrainingServer(uvicorn_config(engine, settings, metrics), engine, settings.drain_s)
@@ -70,6 +88,7 @@ class DrainingServer(uvicorn.Server):
 
 def uvicorn_config(engine: AsyncEngine, settings: ServerSettings, metrics: Metrics) -> uvicorn.Config:
     """Return how uvicorn serves the application; it logs no request, we do."""
+    logging.getLogger("uvicorn.error").addFilter(_CLIENT_MISTAKES)
     return uvicorn.Config(
         create_app(engine, settings, metrics),
         log_config=None,

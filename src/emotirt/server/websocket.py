@@ -65,7 +65,8 @@ class Session:
         target = target_from_style(first, first.response_format, self._engine)
         request_from_style("", first, self._engine)  # unknown models are refused before any text is sent
         turn = Turn(self._socket, self._engine, first, target)
-        await self._send("started", sample_rate=target.sample_rate_hz, response_format=target.format_name)
+        echoed = {} if first.seed is None else {"seed": first.seed}
+        await self._send("started", sample_rate=target.sample_rate_hz, response_format=target.format_name, **echoed)
         self._begin(turn)
         reader = asyncio.create_task(self._read(turn))
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +16,7 @@ from emotirt.models.acoustic import AcousticModel
 from emotirt.models.reference import ReferenceEncoder
 from emotirt.text.frontend import Frontend
 from emotirt.text.symbols import DEFAULT_TABLE
-from emotirt.training.acoustic import TokenTargets
-from emotirt.training.features import DeviceData
+from emotirt.training.features import DeviceData, TokenTargets
 from emotirt.training.vectors import (
     ACTED_CORPUS,
     NEUTRAL,
@@ -116,7 +115,8 @@ def emotion_entries(
     entries = [EmotionEntry(NEUTRAL, NEUTRAL_ALIASES, True, "the voice's own way of speaking")]
     for label, (name, aliases) in ACTED.items():
         made = model_shift(acoustic, sentences, voices, vectors[f"emotion/{NEUTRAL}"], vectors[f"emotion/{name}"])
-        prosody = remaining_prosody(wanted[label], made)
+        unlevelled = replace(wanted[label], energy_db=0.0)  # the actors' levels were made alike in recording
+        prosody = remaining_prosody(unlevelled, made)
         entry = ProsodyEntry(**{key: round(value, 3) for key, value in asdict(prosody).items()})
         entries.append(EmotionEntry(name, aliases, True, f"learned from acted German speech ({ACTED_CORPUS})", entry))
     entries += [

@@ -69,6 +69,16 @@ class Layout:
     token_counts: NDArray[np.int64]
 
 
+@dataclass(frozen=True, slots=True)
+class TokenTargets:
+    """Flat per-token targets in clip order: ids int64, durations int64, pitch and energy float32, each [tokens]."""
+
+    ids: NDArray[np.int64]
+    durations: NDArray[np.int64]
+    pitch: NDArray[np.float32]
+    energy: NDArray[np.float32]
+
+
 def layout_of(clips: Sequence[Clip], hop_samples: int) -> Layout:
     """Lay frames and tokens of the clips end to end; a clip without symbols has 0 tokens."""
     tokens = np.array([len(clip.symbols or ()) for clip in clips], dtype=np.int64)

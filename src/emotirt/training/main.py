@@ -27,11 +27,14 @@ from emotirt.models.config import (
     VocoderConfig,
 )
 from emotirt.text.symbols import DEFAULT_TABLE
-from emotirt.training.acoustic import AcousticTrainer, AcousticTraining, TokenTargets
+from emotirt.training.acoustic import AcousticTrainer, AcousticTraining
 from emotirt.training.align import AlignConfig, AlignmentTrainer, flat_ids, token_means
 from emotirt.training.corpus import load_pack, materialize, read_manifest, write_clips
-from emotirt.training.features import DeviceData, batches_by_length, ranges
+from emotirt.training.disentangle import DISENTANGLED
+from emotirt.training.features import DeviceData, TokenTargets, batches_by_length, ranges
 from emotirt.training.journal import Journal
+from emotirt.training.transfer import emotion_transfer
+from emotirt.training.vectors import acted_shifts
 from emotirt.training.vocoder import VocoderTrainer, VocoderTraining
 
 logger = logging.getLogger(__name__)
@@ -118,7 +121,15 @@ def run_acoustic(args: argparse.Namespace) -> None:
     config = AcousticTraining(max_seconds=args.max_seconds, max_steps=args.steps)
     if args.tiny:
         config = replace(config, frames_per_batch=2000, extra_references=4, report_every=5)
-    trainer = AcousticTrainer(data, read_targets(args, data), model_config(args.tiny), config)
+    targets, transfer = read_targets(args, data), None
+    if args.disentangle:
+        config = replace(config, disentangling=DISENTANGLED)
+        transfer = emotion_transfer(data, acted_shifts(data, targets))
+    if args.learning_rate:
+        config = replace(config, learning_rate=args.learning_rate)
+    if args.batch:
+        config = replace(config, frames_per_batch=args.batch)
+    trainer = AcousticTrainer(data, targets, model_config(args.tiny), config, transfer)
     if args.resume:
         live = args.out / "acoustic_resume.pt"
         trainer.resume(live if live.exists() else args.out / "acoustic.pt", args.restart_schedule)
@@ -222,8 +233,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--await-acoustic", type=Path, help="vocoder: file that appears when --acoustic is trained")
     parser.add_argument("--vocoder", choices=sorted(VOCODERS), default="spectral", help="vocoder: which one")
     parser.add_argument("--warm-steps", type=int, help="vocoder: steps before the discriminators begin")
-    parser.add_argument("--batch", type=int, help="vocoder: segments a step")
-    parser.add_argument("--learning-rate", type=float, help="vocoder: peak learning rate")
+    parser.add_argument("--batch", type=int, help="vocoder: segments a step; acoustic: frames a step")
+    parser.add_argument("--learning-rate", type=float, help="vocoder, acoustic: peak learning rate")
+    parser.add_argument(
+        "--disentangle", action="store_true", help="acoustic: keep speaker and emotion apart, and follow both"
+    )
     parser.add_argument("--cuda-graph", action="store_true", help="vocoder: replay the step as a CUDA graph")
     parser.add_argument("--stop-after-seconds", type=float, default=1e9, help="vocoder: stop early, to resume later")
     parser.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")

@@ -18,8 +18,7 @@ from torch import Tensor
 from emotirt.models.acoustic import ENERGY_SCALE_DB, PITCH_SCALE_SEMITONES, AcousticModel
 from emotirt.models.reference import ReferenceEncoder
 from emotirt.text.symbols import factors
-from emotirt.training.acoustic import TokenTargets
-from emotirt.training.features import DeviceData
+from emotirt.training.features import DeviceData, TokenTargets
 from emotirt.training.sampling import References
 from emotirt.types import FloatArray, Prosody
 

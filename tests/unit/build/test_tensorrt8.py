@@ -23,6 +23,7 @@ FLAGS = ("FP16", "INT8", "TF32", "OBEY_PRECISION_CONSTRAINTS")
 TRT = SimpleNamespace(
     LayerType=SimpleNamespace(**{kind: kind for kind in KINDS}),
     BuilderFlag=SimpleNamespace(**{flag: flag for flag in FLAGS}),
+    PreviewFeature=SimpleNamespace(PROFILE_SHARING_0806="PROFILE_SHARING_0806"),
     NetworkDefinitionCreationFlag=SimpleNamespace(EXPLICIT_BATCH=0),
     float32="f32",
     float16="f16",
@@ -67,12 +68,17 @@ class Network:
 class Config:
     def __init__(self) -> None:
         self.flags = {"TF32"}
+        self.shares_profiles = False
 
     def set_flag(self, flag: str) -> None:
         self.flags.add(flag)
 
     def clear_flag(self, flag: str) -> None:
         self.flags.discard(flag)
+
+    def set_preview_feature(self, feature: str, is_on: bool) -> None:
+        assert (feature, is_on) == ("PROFILE_SHARING_0806", True)
+        self.shares_profiles = True
 
 
 def test_layers_get_the_types_of_the_graph() -> None:
@@ -105,6 +111,7 @@ def test_flags_follow_the_precision(opened_bundle: Bundle, precision: str, flags
     order = PlanOrder("decoder", precision, graph, (), ("9.0",))
     Tensorrt8().configure(TRT, Network(), config, order)
     assert config.flags == flags
+    assert config.shares_profiles
     assert Tensorrt8().network_flags(TRT) == 1
 
 

@@ -113,7 +113,7 @@ def test_backend_names() -> None:
     assert backends() == ("tensorrt", "tensorrt-rtx", *BACKENDS)
     assert resolve_backend(AUTO) == "onnxruntime"
     assert resolve_backend("torch") == "torch"
-    with pytest.raises(BackendUnavailable, match=r"'abacus'.*auto, onnxruntime, torch"):
+    with pytest.raises(BackendUnavailable, match=r"'abacus'.*auto, tensorrt, tensorrt-rtx, onnxruntime, torch"):
         resolve_backend("abacus")
     assert default_threads() >= 1
 

@@ -302,3 +302,20 @@ def test_after_a_failed_batch_only_those_still_wanted_are_tried_alone() -> None:
     assert double.seen == [[0], [1, 2, 3], [3]]
     assert [job.state for job in (gone, late, stays)] == [JobState.CANCELLED, JobState.ERROR, JobState.RESULT]
     assert isinstance(late.error, DeadlineExceeded)
+
+
+@pytest.mark.parametrize(("lanes", "side_by_side", "effort_s"), [(1, 1, 1.0), (2, 2, 0.5), (2, 1, 1.0)])
+def test_effort_is_time_with_every_lane_busy(lanes: int, side_by_side: int, effort_s: float) -> None:
+    now_s, batches = [0.0], list[Computed]()
+
+    class Slow:
+        def run(self, payloads: Sequence[Any]) -> list[Any]:
+            now_s[0] += 1.0
+            return list(payloads)
+
+    stages = {DOUBLE: Slow(), NEGATE: Slow()}
+    loop = Loop(stages, LIMITS, Rules(), lanes, side_by_side, clock=lambda: now_s[0], on_batch=batches.append)
+    loop.submit(job_of(Numbers([1])))
+    assert loop.wait_idle(WAIT_S)
+    loop.close()
+    assert [item.effort_s for item in batches] == [effort_s] * 2
