@@ -28,7 +28,7 @@ class Islands:
         sources: operators whose results stay float32 up to the next contraction, which itself is float16, or up to the
             next operator of ``ends``, whose result is float16. A node with a constant past float16 is one of them.
         ends: operators whose results are small whatever goes in.
-        streams: operators that read residual streams, which stay float32 from the last contraction on.
+        streams: operators that read residual streams, which stay float32 from the last contraction or table look-up on.
         entries: graph inputs that are float32 through the first contraction.
         exits: graph outputs that are float32 from the last contraction on.
         cones: graph outputs that are float32 from the first node on.
@@ -110,7 +110,7 @@ class _Finder:
         return [reader for reader in self._all_after(node) if not _is_contraction(reader)]
 
     def _before(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
-        return [maker for maker in self._all_before(node) if not _is_contraction(maker)]
+        return [maker for maker in self._all_before(node) if not _is_contraction(maker) and maker.op_type != "Gather"]
 
 
 def _walked(

@@ -149,9 +149,9 @@ def test_a_plan_that_does_not_share_its_profiles_runs_without_graphs(parts: Part
     assert gpu.devices[0].recorded == {}
 
 
-def test_usual_buckets_are_set_up_in_every_slot(parts: Parts, runtime: SimulatedCuda) -> None:
+def test_usual_buckets_are_set_up_before_the_first_call(parts: Parts, runtime: SimulatedCuda) -> None:
     gpu = Gpu(parts, runtime)
-    pool = gpu.pool(slots=2, most_recorded=200)
+    pool = gpu.pool(most_recorded=200)
     count = pool.prepare()
     assert count == sum(len(device.recorded) for device in gpu.devices)
     contexts = sum(engine.contexts for engine in gpu.engines.values())
