@@ -48,7 +48,7 @@ class Islands:
 ISLANDS = Islands(
     kinds=frozenset({"Range", "ReduceSum", "ReduceMean", "Pow", "Tanh", "Log", "Sin", "Cos"}),
     sources=frozenset({"CumSum", "Exp", "Log", "Range"}),
-    ends=frozenset({"Sin", "Cos", "Softmax", "Tanh", "Less", "Greater"}),
+    ends=frozenset({"Sin", "Cos", "Softmax", "Tanh", "Less", "Greater", "Gather", "Shape", "LayerNormalization"}),
     streams=frozenset({"LayerNormalization"}),
     entries=frozenset({"mel", "hidden"}),
     exits=frozenset({"mel"}),
