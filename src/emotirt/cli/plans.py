@@ -174,7 +174,7 @@ def _write_result(
         BenchmarkResult(
             "plans",
             {
-                "plans.build_s": measured(sum(outcome.record.build_s for outcome in outcomes), "s"),
+                "plans.build_s": measured(sum(outcome.record.build_s for outcome in outcomes if outcome.built), "s"),
                 "plans.build_cpu_s": measured(sum(cpu_s), "s"),
             },
             settings={
