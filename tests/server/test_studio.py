@@ -164,7 +164,7 @@ FACE_AT = """import('/studio/face.js').then(async ({ Face }) => {
   face.follow(() => second);
   const openings = [];
   for (second of [0.2, 0.7, 1.2, 3]) {
-    for (let i = 0; i < 60; i++) await new Promise(requestAnimationFrame);
+    for (let i = 0; i < 30; i++) await new Promise(requestAnimationFrame);
     openings.push([svg.dataset.viseme, svg.querySelector('.lips').getBBox().height]);
   }
   svg.remove();

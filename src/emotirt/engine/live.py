@@ -37,7 +37,7 @@ from emotirt.engine.stream import AsyncSpeechStream, Mailbox
 from emotirt.engine.talk import Format, Pace, Talk
 from emotirt.engine.voices import AsyncUserVoices, ClonedVoice, NewVoice, UserVoices
 from emotirt.errors import EngineClosed
-from emotirt.runtime.open import AUTO
+from emotirt.runtime.open import AUTO, is_gpu_backend
 from emotirt.scheduling.admission import Admission, Ticket
 from emotirt.scheduling.capacity import CapacityRules
 from emotirt.scheduling.job import Job
@@ -79,7 +79,8 @@ class AsyncEngine:
         lane_threads = threads if settings.isolation == WORKER else max(1, threads // lanes)
         self._limit: Callable[[Mapping[str, StageLimits]], None] = lambda _: None
         manifest = bundle.manifest
-        self._format = Format(manifest.sample_rate_hz, manifest.hop_samples, manifest.vocoder_context_frames)
+        is_even = is_gpu_backend(backend)
+        self._format = Format(manifest.sample_rate_hz, manifest.hop_samples, manifest.vocoder_context_frames, is_even)
         self._admission = Admission(settings.admission, lanes, _capacity_rules(settings, self._format))
         self._limits = limits = batch_limits(settings)
         self._counters = Counters(observers, self._admission, limits)

@@ -14,8 +14,8 @@ from emotirt.synthesis.acoustic import Acoustic
 from emotirt.synthesis.finish import finished, gap_after_s
 from emotirt.synthesis.speech import Progress, SpeechPlan, Timings
 from emotirt.synthesis.vocoder import BLOCK_FRAMES, FIRST_BLOCK_FRAMES, kept_samples
-from emotirt.synthesis.windows import Window, windows
-from emotirt.types import Chunk, ChunkTimings, FloatArray, Priority, SpokenUtterance
+from emotirt.synthesis.windows import even_windows, windows
+from emotirt.types import Chunk, ChunkTimings, FloatArray, Priority, SpokenUtterance, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,13 @@ class Format:
         sample_rate_hz: of the audio.
         hop_samples: samples of a frame.
         context_frames: of the vocoder.
+        is_even: whether windows have two widths only, for backends that are prepared for few shapes.
     """
 
     sample_rate_hz: int
     hop_samples: int
     context_frames: int
+    is_even: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,8 @@ class Talk:
 
     def _window_tasks(self, job: Job, task: Task, acoustic: Acoustic, moment: Moment) -> list[Task]:
         index: int = task.place
-        cuts = windows(len(acoustic.mel), self._format.context_frames, BLOCK_FRAMES, FIRST_BLOCK_FRAMES)
+        cut = even_windows if self._format.is_even else windows
+        cuts = cut(len(acoustic.mel), self._format.context_frames, BLOCK_FRAMES, FIRST_BLOCK_FRAMES)
         timings = ChunkTimings(queue_s=moment.started_s - task.since_s, acoustic_s=moment.compute_s)
         self._parts[index] = _Part(acoustic, tuple(cuts), timings)
         hop_s = self._format.hop_samples / self._format.sample_rate_hz
@@ -228,7 +231,7 @@ class Talk:
         utterance = self.plan.utterances[index]
         spoken: SpokenUtterance | None = None
         if place == 0:
-            spoken = self.progress.begin(utterance, part.acoustic, self._format.hop_samples)
+            spoken = self.progress.begin(utterance, part.acoustic.durations_frames, self._format.hop_samples)
         is_end = place == len(part.windows) - 1
         is_last = is_end and index == len(self.plan.utterances) - 1
         timings = replace(piece.timings, since_request_s=now_s - job.submitted_s)

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from multiprocessing.connection import Connection, wait
 
-from emotirt.errors import BackendError, WorkerLost
+from emotirt.errors import BackendError, OutOfProfile, WorkerLost
 from emotirt.runtime.runner import Array
 from emotirt.scheduling.channel import Arena, Done, Failed, Message, Ready, Run
 from emotirt.scheduling.worker import WorkerSpec, main
@@ -182,7 +182,7 @@ class WorkerHandle:
             if future is not None and isinstance(message, Done):
                 future.set_result(message)
             elif future is not None and isinstance(message, Failed):
-                future.set_exception(BackendError(message.message))
+                future.set_exception((OutOfProfile if message.is_of_shape else BackendError)(message.message))
 
 
 def _received(connection: Connection) -> Message:

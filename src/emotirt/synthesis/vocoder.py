@@ -8,8 +8,8 @@ import numpy as np
 
 from emotirt.errors import BackendError
 from emotirt.runtime.runner import Runner
-from emotirt.synthesis.windows import Window, windows
-from emotirt.types import FloatArray
+from emotirt.synthesis.windows import windows
+from emotirt.types import FloatArray, Window
 
 BLOCK_FRAMES = 96
 """1.5 s at the default hop: 26 frames of context then cost a fifth."""

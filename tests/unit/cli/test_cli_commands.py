@@ -181,7 +181,8 @@ def test_doctor_reports_a_working_installation(tiny_bundle: Path, capsys: pytest
     assert main(["doctor", "--bundle", str(tiny_bundle), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["usable"] is True
-    assert {"python", "package", "backend", "player", "bundle"} == {item["area"] for item in report["findings"]}
+    areas = {"python", "package", "backend", "gpu", "player", "bundle", "plans"}
+    assert areas == {item["area"] for item in report["findings"]}
 
 
 def test_demo_writes_every_kind(tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

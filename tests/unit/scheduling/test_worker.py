@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from pickle import PicklingError
@@ -18,10 +20,11 @@ from tests.assets.poison import poisoned_bundle
 
 from emotirt.bundle.contract import SPEAKING_STAGES, VOCODER
 from emotirt.bundle.store import Bundle
-from emotirt.errors import BackendError, OutputPoisoned, WorkerLost
+from emotirt.errors import BackendError, OutOfProfile, OutputPoisoned, WorkerLost
 from emotirt.runtime.open import open_runner
 from emotirt.runtime.runner import Runner
-from emotirt.scheduling.channel import Arena
+from emotirt.scheduling import worker as worker_process
+from emotirt.scheduling.channel import Arena, Failed, Run
 from emotirt.scheduling.guard import Guard, GuardedRunner, trouble_in
 from emotirt.scheduling.supervisor import Call, Supervisor, WorkerSettings
 from emotirt.scheduling.worker import WorkerSpec
@@ -366,3 +369,48 @@ def test_an_arena_holds_what_fits_and_sends_the_rest() -> None:
         assert array.dtype == arrays[name].dtype
     other.close()
     arena.destroy()
+
+
+class Refusing:
+    """A runner that raises."""
+
+    inputs = outputs = ()
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        raise self._error
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def test_a_shape_out_of_reach_is_no_failure_of_the_worker() -> None:
+    arena = Arena.made(1024)
+    try:
+        message = Run(1, arena.name, "vocoder", arena.put({"mel": np.zeros(4, dtype=np.float32)}))
+        refused = worker_process._reply(message, {"vocoder": Refusing(OutOfProfile("too long"))}, arena)
+        failed = worker_process._reply(message, {"vocoder": Refusing(BackendError("broken"))}, arena)
+    finally:
+        arena.destroy()
+    assert refused == Failed(1, "too long", is_of_shape=True)
+    assert failed == Failed(1, "broken")
+
+
+def test_a_fault_of_the_device_ends_the_worker_at_once() -> None:
+    code = """
+import numpy as np
+from emotirt.errors import DeviceFault
+from emotirt.scheduling import worker
+from emotirt.scheduling.channel import Arena, Run
+class Faulting:
+    def run(self, feeds):
+        raise DeviceFault("cudaErrorIllegalAddress")
+arena = Arena.made(64)
+arena._memory.unlink()
+worker._reply(Run(1, arena.name, "vocoder", ()), {"vocoder": Faulting()}, arena)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == worker_process.FAULT_EXIT
+    assert "cudaErrorIllegalAddress" in done.stderr
