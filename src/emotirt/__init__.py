@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from emotirt.engine.request import SpeechOptions
     from emotirt.engine.settings import EngineSettings
     from emotirt.engine.stream import AsyncSpeechStream
+    from emotirt.engine.voices import ClonedVoice, NewVoice
     from emotirt.errors import EmotiRTError
     from emotirt.types import Audio, Chunk, ChunkTimings, Priority, Prosody, SpokenUtterance
 
@@ -30,10 +31,12 @@ __all__ = [
     "Audio",
     "Chunk",
     "ChunkTimings",
+    "ClonedVoice",
     "EmotiRTError",
     "Emotion",
     "Engine",
     "EngineSettings",
+    "NewVoice",
     "Priority",
     "Prosody",
     "SpeechOptions",
@@ -52,9 +55,11 @@ _PLACES = {
     "Chunk": ("emotirt.types", "Chunk"),
     "ChunkTimings": ("emotirt.types", "ChunkTimings"),
     "Emotion": ("emotirt.bundle.manifest", "EmotionEntry"),
+    "ClonedVoice": ("emotirt.engine.voices", "ClonedVoice"),
     "EmotiRTError": ("emotirt.errors", "EmotiRTError"),
     "Engine": ("emotirt.engine", "Engine"),
     "EngineSettings": ("emotirt.engine.settings", "EngineSettings"),
+    "NewVoice": ("emotirt.engine.voices", "NewVoice"),
     "Priority": ("emotirt.types", "Priority"),
     "Prosody": ("emotirt.types", "Prosody"),
     "SpeechOptions": ("emotirt.engine.request", "SpeechOptions"),

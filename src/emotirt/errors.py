@@ -5,6 +5,8 @@ EmotiRTError
 │   ├── EmptyText             nothing speakable in the text
 │   ├── TextTooLong           past the hard limit
 │   ├── UnknownVoice          no voice of that name
+│   ├── VoiceExists           a voice of that name is there already
+│   ├── VoiceUnusable         a user's voice that is broken, or that another encoder made
 │   ├── UnknownEmotion        no emotion of that name
 │   ├── UnknownModel          a server speaks with another model
 │   ├── UnknownSymbol         a phoneme the bundle does not have
@@ -21,10 +23,15 @@ EmotiRTError
 ├── BuildError
 │   ├── ExportFailed
 │   ├── ImportFailed          somebody else's model that cannot be taken over
+│   ├── PlanFailed            TensorRT refuses a graph or cannot build its plan
 │   └── ParityFailed
 ├── TrainingError             corpus, features or checkpoint unusable
 └── BackendError
     ├── BackendUnavailable    a library or device is missing
+    ├── OutOfProfile          a shape that no optimization profile of a plan covers; another backend takes it
+    ├── DeviceOutOfMemory     the GPU has no room for what was asked
+    ├── DeviceFault           the GPU faulted; nothing in this process can use it any more
+    ├── PlanUnusable          a TensorRT plan is missing, cut, damaged, or made for something else; says which
     ├── WorkerLost            the worker process died, hung or never came up
     └── OutputPoisoned        a backend gave NaN, silence or clipping where there should be speech
 
@@ -52,6 +59,14 @@ class TextTooLong(InvalidRequest):
 
 class UnknownVoice(InvalidRequest):
     """No voice has the requested name."""
+
+
+class VoiceExists(InvalidRequest):
+    """A voice of the requested name is there already."""
+
+
+class VoiceUnusable(InvalidRequest):
+    """A user's voice is broken, or another encoder made it."""
 
 
 class UnknownEmotion(InvalidRequest):
@@ -126,6 +141,10 @@ class ImportFailed(BuildError):
     """A model of another project could not be taken over."""
 
 
+class PlanFailed(BuildError):
+    """TensorRT refuses a graph or cannot build its plan."""
+
+
 class ParityFailed(BuildError):
     """An exported stage differs from its reference."""
 
@@ -140,6 +159,30 @@ class BackendError(EmotiRTError):
 
 class BackendUnavailable(BackendError):
     """A backend's library or device is missing."""
+
+
+class OutOfProfile(BackendError):
+    """No optimization profile of a plan covers a shape."""
+
+
+class DeviceOutOfMemory(BackendError):
+    """The device has no room for what was asked; what it holds is unharmed."""
+
+
+class DeviceFault(BackendError):
+    """The device faulted, and with it every later call of this process: the process must be replaced."""
+
+
+class PlanUnusable(BackendError):
+    """There is no plan to load.
+
+    Attributes:
+        reason: one of ``bundle.plan_cache.Reason``.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class WorkerLost(BackendError):

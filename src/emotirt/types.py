@@ -84,6 +84,23 @@ class TensorSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """A stretch of frames to vocode and the part of it to keep.
+
+    Attributes:
+        start: first frame of the window.
+        stop: frame after its last.
+        keep_start: first frame whose audio is kept.
+        keep_stop: frame after the last whose audio is kept.
+    """
+
+    start: int
+    stop: int
+    keep_start: int
+    keep_stop: int
+
+
+@dataclass(frozen=True, slots=True)
 class Audio:
     """Mono audio.
 

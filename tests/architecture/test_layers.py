@@ -14,9 +14,18 @@ from tests.architecture.tree import PACKAGE, ROOT, modules
 
 # Module prefixes that may import a library; every other module may not.
 ONLY_IN = {
-    "pydantic": ("build.emotivoice_config", "build.recipe", "bundle.manifest", "bundle.manifest_errors", "server"),
-    "tensorrt": ("runtime.trt", "build.plan"),
-    "tensorrt_rtx": ("runtime.trt", "build.plan"),
+    "cuda": ("runtime.cuda",),
+    "pydantic": (
+        "build.emotivoice_config",
+        "build.recipe",
+        "bundle.manifest",
+        "bundle.manifest_errors",
+        "server",
+        "voices.voice_file",
+    ),
+    "tensorrt": ("runtime.tensorrt_library",),
+    "tensorrt_rtx": ("runtime.tensorrt_library",),
+    "tensorrt_rtx_bindings": ("runtime.tensorrt_library",),
     "torch": ("build", "evaluation.speaker_encoder", "models", "runtime.eager", "training"),
     "onnx": ("build", "runtime.eager", "training"),
     "onnxruntime": ("bench", "build", "cli.doctor", "evaluation", "runtime.ort", "training"),

@@ -13,7 +13,19 @@ for name in sys.argv[1:]:
     importlib.import_module(name)
 print(",".join(sorted({name.partition(".")[0] for name in sys.modules})))
 """
-NEVER = {"torch", "onnx", "onnxscript", "tensorrt", "numba", "jieba", "pypinyin", "fastapi", "uvicorn"}
+NEVER = {
+    "torch",
+    "onnx",
+    "onnxscript",
+    "tensorrt",
+    "tensorrt_rtx_bindings",
+    "cuda",
+    "numba",
+    "jieba",
+    "pypinyin",
+    "fastapi",
+    "uvicorn",
+}
 
 
 def loaded_after(*names: str) -> set[str]:

@@ -22,6 +22,9 @@ FLAGS = (
     "--no-proxy-server", "--disable-background-networking", "--disable-component-update", "--disable-sync",
     "--autoplay-policy=no-user-gesture-required", "--remote-debugging-port=0", "--lang=en-US",
 )  # fmt: skip
+MICROPHONE = ("--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream")
+"""A microphone that gives what a file holds, and a user who allows it."""
+KEYS = {"End": 35, "Home": 36, "ArrowLeft": 37, "ArrowUp": 38, "ArrowRight": 39, "ArrowDown": 40}
 START_S = 60.0
 WAIT_S = 60.0
 
@@ -98,6 +101,17 @@ class Page:
                     "Input.dispatchKeyEvent", type=kind, key="Backspace", code="Backspace", windowsVirtualKeyCode=8
                 )
 
+    def press(self, key: str) -> None:
+        """Press a key that has a name, and release it."""
+        for kind in ("keyDown", "keyUp"):
+            self.send("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=KEYS[key])
+
+    def choose_file(self, selector: str, path: Path) -> None:
+        """Choose a file in a field for files."""
+        script = f"document.querySelector({json.dumps(selector)})"
+        field = self.send("Runtime.evaluate", expression=script)["result"]["objectId"]
+        self.send("DOM.setFileInputFiles", objectId=field, files=[str(path)])
+
     def _note(self, method: str | None, params: dict[str, Any]) -> None:
         if method == "Runtime.exceptionThrown":
             self.complaints.append(str(params["exceptionDetails"]))
@@ -111,10 +125,11 @@ class Page:
 
 
 @contextmanager
-def browser_page(profile: Path) -> Iterator[Page]:
-    """Start the browser with an empty profile and give its page."""
+def browser_page(profile: Path, heard: Path | None = None) -> Iterator[Page]:
+    """Start the browser with an empty profile and give its page; its microphone hears a WAV file."""
     assert CHROMIUM is not None
-    command = [CHROMIUM, *FLAGS, f"--user-data-dir={profile}", "about:blank"]
+    microphone = () if heard is None else (*MICROPHONE, f"--use-file-for-fake-audio-capture={heard}")
+    command = [CHROMIUM, *FLAGS, *microphone, f"--user-data-dir={profile}", "about:blank"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             with connect(_page_address(profile, process), max_size=None, proxy=None) as connection:

@@ -17,6 +17,7 @@ import uvicorn
 from emotirt.engine.live import AsyncEngine
 from emotirt.engine.observe import EngineStats
 from emotirt.engine.settings import EngineSettings
+from emotirt.scheduling.admission import AdmissionLimits
 from emotirt.server.metrics import Metrics
 from emotirt.server.run import bound_socket, uvicorn_config
 from emotirt.server.settings import ServerSettings
@@ -52,6 +53,13 @@ class Running:
         assert self.loop is not None
         asyncio.run_coroutine_threadsafe(self.engine.close(), self.loop).result(30)
 
+    def cut_connections(self) -> None:
+        """End all connections as a broken network does."""
+        assert self.server is not None
+        assert self.loop is not None
+        for connection in list(self.server.server_state.connections):
+            self.loop.call_soon_threadsafe(connection.transport.abort)  # type: ignore[union-attr]
+
     def run(self) -> None:
         asyncio.run(self._serve())
 
@@ -59,7 +67,11 @@ class Running:
         metrics = Metrics()
         self.loop = asyncio.get_running_loop()
         async with await AsyncEngine.open(
-            self.settings.bundle, threads=1, settings=self.engine_settings, observers=(metrics,)
+            self.settings.bundle,
+            threads=1,
+            settings=self.engine_settings,
+            observers=(metrics,),
+            voices_path=self.settings.voices,
         ) as self.engine:
             self.server = uvicorn.Server(uvicorn_config(self.engine, self.settings, metrics))
             self.is_up.set()
@@ -69,7 +81,9 @@ class Running:
 @contextmanager
 def running(settings: ServerSettings, engine_settings: EngineSettings | None = None) -> Iterator[Running]:
     with bound_socket(settings) as listener:
-        chosen = engine_settings or EngineSettings(live_deadline_s=60.0, warm_up=False)
+        chosen = engine_settings or EngineSettings(
+            live_deadline_s=60.0, warm_up=False, admission=AdmissionLimits(feeds_listeners=False)
+        )
         server = Running(settings, chosen, listener)
         thread = threading.Thread(target=server.run)
         thread.start()
@@ -84,8 +98,8 @@ def running(settings: ServerSettings, engine_settings: EngineSettings | None = N
 
 
 @pytest.fixture(scope="session")
-def server_settings(tiny_bundle: Path) -> ServerSettings:
-    return ServerSettings(bundle=tiny_bundle, port=0, drain_s=5.0)
+def server_settings(tiny_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> ServerSettings:
+    return ServerSettings(bundle=tiny_bundle, voices=tmp_path_factory.mktemp("voices"), port=0, drain_s=5.0)
 
 
 @pytest.fixture(scope="session")

@@ -65,6 +65,19 @@ def problem(answer: httpx.Response, status: int) -> dict[str, str | None]:
         ({"strict": "yes"}, 400, "strict", "invalid_value"),
         ({"stream_format": "ws"}, 400, "stream_format", "invalid_value"),
         ({"timestamps": "syllable", "stream_format": "sse"}, 400, "timestamps", "invalid_value"),
+        (
+            {"timestamps": ["word", "phoneme", "viseme", "word"], "stream_format": "sse"},
+            400,
+            "timestamps",
+            "invalid_value",
+        ),
+        ({"timestamps": "viseme"}, 400, None, "invalid_value"),
+        ({"seed": 1.5}, 400, "seed", "invalid_value"),
+        ({"seed": "1"}, 400, "seed", "invalid_value"),
+        ({"seed": 2**53}, 400, "seed", "invalid_value"),
+        ({"pitch": 13}, 400, "pitch", "invalid_value"),
+        ({"pitch_range": -0.1}, 400, "pitch_range", "invalid_value"),
+        ({"energy": float("-inf")}, 400, "energy", "invalid_value"),
         ({"timestamps": "word"}, 400, None, "invalid_value"),
         ({"instructions": "x" * 5000}, 400, "instructions", "invalid_value"),
         ({"speeed": 1}, 400, "speeed", "unknown_parameter"),
@@ -123,7 +136,7 @@ def test_half_a_body_does_not_hold_a_connection(server_settings: ServerSettings)
 def test_routes_and_methods(client: httpx.Client) -> None:
     assert problem(client.get("/v1/nothing"), 404)["code"] == "not_found"
     assert problem(client.get(PATH), 405)["code"] == "method_not_allowed"
-    problem(client.post("/v1/audio/voices"), 405)
+    problem(client.put("/v1/audio/voices"), 405)
 
 
 def _lines_logged(caplog: pytest.LogCaptureFixture, at_least: int) -> list[str]:

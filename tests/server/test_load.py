@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 from tests.server.conftest import Running
 
-from emotirt.bench.load import LoadReport, LoadSettings, closed_loop, listeners, open_loop
-from emotirt.bench.speech_client import ServerAddress, address_from_url, speak
+from emotirt.bench.http_stream import ServerAddress
+from emotirt.bench.load import LoadReport, LoadSettings, closed_loop, listeners, open_loop, report_from_outcomes
+from emotirt.bench.speech_client import Outcome, address_from_url, speak
+from emotirt.bench.workload import Playback
 from emotirt.cli.main import main
 
 QUICK = LoadSettings(seconds=0.5, warm_up_s=0.0)
@@ -88,12 +90,37 @@ def test_the_command_sweeps_servers_of_its_own(tiny_bundle: Path, tmp_path: Path
     assert "1 listeners held, and no more were tried" in capsys.readouterr().out
 
 
+def test_the_command_measures_the_levels_it_is_given(server: Running, tmp_path: Path, capsys) -> None:
+    quick = ["--seconds", "0.4", "--warm-up", "0", "--url", server.url, "--results", str(tmp_path)]
+    assert main(["bench", "serve", "--levels", "1,3", *quick]) == 0
+    levels = result_in(tmp_path)["details"]["batching"]["levels"]
+    assert [level["listeners"] for level in levels] == [1, 3]
+    assert all(level["refused_share"] == level["fed_late_share"] == 0.0 for level in levels)
+    assert "refused 0.0 %" in capsys.readouterr().out
+
+
+def test_those_refused_are_told_apart_from_those_starved() -> None:
+    heard = Playback()
+    for now_s in (1.0, 3.0):
+        heard.hear(now_s, 1.0)
+    outcomes = [
+        Outcome(0.0, 0.0, 0.1, "429", Playback()),
+        Outcome(0.0, 0.0, 0.1, "504", Playback()),
+        Outcome(0.9, 0.9, 3.0, "", heard),
+    ]
+    report = report_from_outcomes(outcomes)
+    assert report.refused_share == pytest.approx(1 / 3)
+    assert (report.fed_late_share, report.fed_underrun_share) == (0.5, 0.5)
+    assert (report.late_share, report.underrun_share) == (pytest.approx(2 / 3), pytest.approx(1 / 3))
+
+
 def test_mistakes_are_one_line(tiny_bundle: Path, tmp_path: Path, capsys) -> None:
     for arguments, part in (
         (["--sweep", "--url", "ftp://x"], "ftp://x"),
         (["--sweep", "--url", "http://127.0.0.1:1", "--compare"], "--compare"),
         (["--rate", "-1"], "-1"),
         ([], "--sweep"),
+        (["--levels", "8,x"], "x"),
         (["--listeners", "1", "--bundle", "nowhere"], "nowhere"),
     ):
         assert main(["bench", "serve", *arguments, "--results", str(tmp_path)]) != 0

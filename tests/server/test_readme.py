@@ -17,7 +17,7 @@ ADDRESS = "127.0.0.1:8880"
 
 
 def test_curl(server: Running, tmp_path: Path) -> None:
-    (block,) = code_blocks(README, "sh")
+    (block,) = (block for block in code_blocks(README, "sh") if "curl" in block)
     serve, _, command = block.partition("\n")
     assert re.fullmatch(r"\.venv/bin/emotirt serve &", serve)
     assert ADDRESS in command

@@ -43,6 +43,38 @@ def test_sigterm_lets_running_requests_end(tiny_bundle: Path) -> None:
             process.kill()
 
 
+def test_while_it_drains_it_says_that_it_takes_no_more(tiny_bundle: Path) -> None:
+    """A load balancer sees it, a client is told to go elsewhere, and a sentence under way on a WebSocket is ended."""
+    command = [sys.executable, "-m", "emotirt", "serve", "--bundle", str(tiny_bundle), "--port", "0", "--threads", "1"]
+    with subprocess.Popen(
+        [*command, "--log-level", "warning", "--live-deadline", "60"], stderr=subprocess.PIPE
+    ) as process:
+        try:
+            assert process.stderr is not None
+            url = process.stderr.readline().decode().split()[-1]
+            with (
+                httpx.Client(base_url=url, timeout=60, trust_env=False) as http,
+                http.stream("POST", "/v1/audio/speech", json={**BODY, "input": BODY["input"] * 4}) as answer,
+            ):
+                pieces = answer.iter_raw()  # not read on, so that it is held back, and the server waits for it
+                next(pieces)
+                assert httpx.get(f"{url}/readyz", trust_env=False).status_code == 200
+                process.send_signal(signal.SIGTERM)
+                while httpx.get(f"{url}/readyz", trust_env=False).status_code == 200:
+                    pass
+                assert httpx.get(f"{url}/readyz", trust_env=False).json()["status"] == "closed"
+                assert httpx.get(f"{url}/healthz", trust_env=False).status_code == 200
+                refused = httpx.post(f"{url}/v1/audio/speech", json=BODY, trust_env=False)
+                assert refused.status_code == 503
+                assert refused.json()["error"]["code"] == "shutting_down"
+                assert refused.headers["retry-after"] == "1"
+                assert sum(map(len, pieces)) > 8 * 192_000
+            assert process.wait(30) == 143
+            assert process.stderr.read() == b""
+        finally:
+            process.kill()
+
+
 def test_small_pieces_are_sent_at_once() -> None:
     async def is_set() -> bool:
         seen: asyncio.Future[int] = asyncio.get_running_loop().create_future()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import time
+from itertools import pairwise
 
 import httpx
 import numpy as np
@@ -81,6 +82,25 @@ def test_style_reaches_the_engine(client: httpx.Client, engine: Engine) -> None:
         assert np.abs(heard - said).max() < 2e-3
 
 
+def test_pitch_and_loudness_reach_the_engine(client: httpx.Client, engine: Engine) -> None:
+    rate_hz = engine.sample_rate_hz
+    asked = SpeechRequest("Hi.", prosody=Prosody(pitch_shift_semitones=4.0, pitch_range=0.5, energy_db=-6.0))
+    said = engine.say(asked).audio.samples
+    heard = float_from_s16le(pcm(client, pitch=4, pitch_range=0.5, energy=-6.0, sample_rate=rate_hz))
+    assert heard.shape == said.shape
+    assert np.abs(heard - said).max() < 2e-3
+    assert np.abs(said - engine.say(SpeechRequest("Hi.")).audio.samples).max() > 2e-3
+
+
+def test_every_seed_gives_the_same_speech_and_comes_back(client: httpx.Client) -> None:
+    spoken = [pcm(client), pcm(client, seed=1), pcm(client, seed=1), pcm(client, seed=-(2**53) + 1)]
+    assert spoken.count(spoken[0]) == 4
+    answer = client.post(PATH, json={**HI, "seed": 2**53 - 1, "stream_format": "sse"})
+    assert answer.headers["x-emotirt-seed"] == "9007199254740991"
+    assert events(answer.text)[-1]["seed"] == 2**53 - 1
+    assert "x-emotirt-seed" not in client.post(PATH, json=HI).headers
+
+
 def test_headers_explain_the_latency(client: httpx.Client) -> None:
     headers = client.post(PATH, json=HI).headers
     assert headers["x-request-id"].startswith("req_")
@@ -99,7 +119,7 @@ def test_audio_comes_in_pieces(client: httpx.Client) -> None:
 
 
 def test_events_carry_the_same_audio_and_its_times(client: httpx.Client, engine: Engine) -> None:
-    fields = {"input": "One two. 你好！", "stream_format": "sse", "timestamps": ["word", "phoneme"]}
+    fields = {"input": "One two. 你好！", "stream_format": "sse", "timestamps": ["word", "phoneme", "viseme"]}
     answer = client.post(PATH, json={**HI, **fields, "response_format": "pcm", "sample_rate": 16_000})
     assert answer.headers["content-type"].startswith("text/event-stream")
     found = events(answer.text)
@@ -111,6 +131,14 @@ def test_events_carry_the_same_audio_and_its_times(client: httpx.Client, engine:
     said = engine.say(SpeechRequest("One two. 你好！"))
     starts = [item.first_sample / engine.sample_rate_hz for item in said.spoken]
     assert [event["start_s"] for event in spoken] == pytest.approx(starts, abs=1e-5)
+    for event in spoken:  # the shapes of the mouth fill the utterance
+        shapes = event["visemes"]
+        assert (shapes[0]["start_s"], shapes[-1]["end_s"]) == (event["start_s"], event["end_s"])
+        assert all(before["end_s"] == after["start_s"] for before, after in pairwise(shapes))
+    for event in spoken:  # an utterance's times come before its audio
+        before = found[: found.index(event)]
+        heard_s = sum(len(base64.b64decode(str(item.get("audio", "")))) for item in before) / 2 / 16_000
+        assert heard_s <= float(str(event["start_s"])) + 1e-6
     assert found[-1]["type"] == "speech.audio.done"
     assert found[-1]["usage"]["total_tokens"] > found[-1]["usage"]["input_tokens"] > 0
 

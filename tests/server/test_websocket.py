@@ -67,6 +67,20 @@ def test_pieces_join_to_sentences(server: Running, engine: Engine) -> None:
     assert spoken[1]["start_s"] == pytest.approx(parts[0].audio.duration_s, abs=1e-5)
 
 
+def test_visemes_and_seed(server: Running) -> None:
+    with connect(f"ws://{server.address}/v1/audio/stream", proxy=None, max_size=None) as socket:
+        send(socket, **START, seed=7, timestamps=["viseme"])
+        assert json.loads(socket.recv(60))["seed"] == 7
+        send(socket, type="text", text="My mouth. 我爱妈妈。")
+        send(socket, type="flush")
+        audio, events = until(socket, "flushed")
+    first, second = (event for event in events if event["type"] == "timestamps")
+    assert set(first) == {"type", "text", "start_s", "end_s", "visemes"}
+    assert "PP" in {shape["viseme"] for shape in first["visemes"]}  # type: ignore[attr-defined]
+    assert second["visemes"][0]["start_s"] >= first["visemes"][-1]["end_s"]  # type: ignore[index]
+    assert second["end_s"] == pytest.approx(len(audio) / 2 / 16_000, abs=0.3)
+
+
 def test_a_sentence_is_spoken_before_the_next_is_there(server: Running) -> None:
     with connected(server) as socket:
         send(socket, type="text", text="Hello. And")

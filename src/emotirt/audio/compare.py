@@ -18,6 +18,7 @@ from emotirt.types import Audio, FloatArray
 
 CEPSTRA = 13  # coefficients 1..13, as Kubichek 1993 ("Mel-cepstral distance measure"), who leaves out the energy c0
 _DB_PER_NEPER = 10.0 / np.log(10.0)
+GROSS_PITCH_SHARE = 0.2  # Rabiner et al. 1976, "A comparative performance study of several pitch detection algorithms"
 SILENCE_SNR_DB = 200.0  # reported for equal signals, where the ratio is infinite
 
 
@@ -28,10 +29,15 @@ class PitchError:
     Attributes:
         cents: root mean square over frames voiced in both, 100 cents a semitone; NaN where there is none.
         voicing_error: share of frames where only one of them is voiced.
+        gross_error: share of the frames voiced in both whose pitch differs by more than 20 %, such as octave errors of
+            the tracker; NaN where there is none.
+        fine_cents: ``cents`` over the other frames voiced in both; NaN where there is none.
     """
 
     cents: float
     voicing_error: float
+    gross_error: float = float("nan")
+    fine_cents: float = float("nan")
 
 
 def snr_db(reference: FloatArray, candidate: FloatArray) -> float:
@@ -132,4 +138,6 @@ def pitch_error(reference: Audio, candidate: Audio) -> PitchError:
     if not both.any():
         return PitchError(float("nan"), voicing_error)
     cents = 1200.0 * np.log2(second[both] / first[both])
-    return PitchError(float(np.sqrt((cents**2).mean())), voicing_error)
+    fine = cents[np.abs(second[both] / first[both] - 1.0) <= GROSS_PITCH_SHARE]
+    fine_cents = float(np.sqrt((fine**2).mean())) if len(fine) else float("nan")
+    return PitchError(float(np.sqrt((cents**2).mean())), voicing_error, 1.0 - len(fine) / len(cents), fine_cents)

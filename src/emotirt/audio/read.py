@@ -18,6 +18,9 @@ from emotirt.types import Audio, FloatArray
 
 DEFAULT_RATE_HZ = 16_000
 MAX_DURATION_S = 3_600.0
+MAX_CHANNELS = 64
+MIN_SOURCE_HZ, MAX_SOURCE_HZ = 4_000, 768_000
+"""What recorders write; at a rate made up, a short recording could fill the memory."""
 
 _CONTAINERS = "wav,w64,aiff,au,caf,flac,mp3,ogg,aac,mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,amr,asf,avi,mpegts"
 
@@ -33,7 +36,8 @@ def read_audio(
         max_duration_s: longer recordings are refused.
 
     Returns: mono audio, at least one sample.
-    Raises: InvalidAudio: no such file, not audio, empty, too long, or NaN inside; the message says which.
+    Raises: InvalidAudio: no such file, not audio, empty, too long, NaN inside, an odd rate or number of channels; the
+        message says which.
     """
     name, data = _contents(source)
     if not data:
@@ -65,11 +69,14 @@ def _decode(name: str, data: bytes, max_duration_s: float) -> tuple[FloatArray, 
         resampler: av.AudioResampler | None = None
         rate_hz, total_samples = 0, 0
         for frame in container.decode(container.streams.audio[0]):
+            _check_frame(name, frame.sample_rate, frame.layout.nb_channels)
             if resampler is None:
                 rate_hz = frame.sample_rate
-                resampler = av.AudioResampler(format="fltp", rate=rate_hz)
-            for planar in resampler.resample(frame):
-                block = planar.to_ndarray().mean(axis=0, dtype=np.float32)
+                # Interleaved: of eight planes PyAV reads a ninth that is not there, and the process dies (14 to 19).
+                resampler = av.AudioResampler(format="flt", rate=rate_hz)
+            for packed in resampler.resample(frame):
+                channel_count = packed.layout.nb_channels
+                block = packed.to_ndarray().reshape(-1, channel_count).mean(axis=1, dtype=np.float32)
                 blocks.append(block)
                 total_samples += len(block)
             if total_samples > max_duration_s * rate_hz:
@@ -77,6 +84,15 @@ def _decode(name: str, data: bytes, max_duration_s: float) -> tuple[FloatArray, 
     if not total_samples:
         raise InvalidAudio(f"{name} holds no sound")
     return np.concatenate(blocks), rate_hz
+
+
+def _check_frame(name: str, rate_hz: int, channel_count: int) -> None:
+    if not 1 <= channel_count <= MAX_CHANNELS:
+        raise InvalidAudio(f"{name} has {channel_count} channels, at most {MAX_CHANNELS} are read; mix it down")
+    if not MIN_SOURCE_HZ <= rate_hz <= MAX_SOURCE_HZ:
+        raise InvalidAudio(
+            f"{name} has a sample rate of {rate_hz} Hz; {MIN_SOURCE_HZ} to {MAX_SOURCE_HZ} are read, save it at 48000"
+        )
 
 
 @contextmanager

@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from emotirt.errors import BackendError
@@ -17,6 +18,21 @@ STOP_S = 40.0
 _LISTENING = "emotirt: listening on "
 
 
+@dataclass(frozen=True, slots=True)
+class ChildServer:
+    """A server that runs.
+
+    Attributes:
+        url: of it.
+        process: itself.
+        said_path: what it wrote to its standard error, its log among it.
+    """
+
+    url: str
+    process: subprocess.Popen[bytes]
+    said_path: Path
+
+
 @contextmanager
 def child_server(options: Sequence[str]) -> Iterator[str]:
     """Run a server with more options of ``emotirt serve`` as long as the context lasts.
@@ -24,12 +40,19 @@ def child_server(options: Sequence[str]) -> Iterator[str]:
     Yields: its URL.
     Raises: BackendError: it did not come up, with what it said.
     """
+    with child_process(options) as child:
+        yield child.url
+
+
+@contextmanager
+def child_process(options: Sequence[str]) -> Iterator[ChildServer]:
+    """Do the same for those who look after the process too, and may end it."""
     command = [sys.executable, "-m", "emotirt", "serve", "--port", "0", "--log-level", "error", *options]
     with tempfile.TemporaryDirectory() as folder:
         said = Path(folder) / "stderr"
         with said.open("wb") as sink, subprocess.Popen(command, stderr=sink, stdin=subprocess.DEVNULL) as child:
             try:
-                yield _url(child, said)
+                yield ChildServer(_url(child, said), child, said)
             finally:
                 _stop(child)
 

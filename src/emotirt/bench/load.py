@@ -14,8 +14,9 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from emotirt.bench.http_stream import ServerAddress
 from emotirt.bench.sentences import mixed_texts
-from emotirt.bench.speech_client import Outcome, ServerAddress, speak
+from emotirt.bench.speech_client import Outcome, speak
 from emotirt.bench.stats import Distribution, distribution
 from emotirt.bench.workload import poisson_times_s, staggered_starts_s
 from emotirt.errors import BackendError
@@ -24,6 +25,7 @@ LATE_MS = 500.0
 UNDERRUN_MS = 100.0
 MOST_SHARE = 0.01
 """A level is held if no more of its streams are late (or fail), and no more of them underrun: the 99th percentile."""
+REFUSED = "429"
 PAUSE_S = 1.0
 """After a failed request a listener or client waits so long before the next."""
 
@@ -61,6 +63,9 @@ class LoadReport:
         underrun_ms: of each stream.
         late_share: part of all requests with first audio after ``LATE_MS`` or not at all, or that failed.
         underrun_share: part of all requests whose underrun is above ``UNDERRUN_MS``.
+        refused_share: part of all requests that were answered with 429.
+        fed_late_share: part of those not refused that were late or failed.
+        fed_underrun_share: part of those not refused whose underrun is above ``UNDERRUN_MS``.
         rtfx: seconds of audio received per second of wall time, all streams together; short loads count a little too
             much, because audio comes faster than it is heard.
         client_lag_ms: how much later than due the client sent; if this is large, the client is what was measured.
@@ -74,6 +79,9 @@ class LoadReport:
     underrun_ms: Distribution | None
     late_share: float
     underrun_share: float
+    refused_share: float
+    fed_late_share: float
+    fed_underrun_share: float
     rtfx: float
     client_lag_ms: Distribution
 
@@ -97,8 +105,7 @@ def report_from_outcomes(outcomes: list[Outcome]) -> LoadReport:
         raise BackendError("no request was due in the measured time; give more --seconds or a higher rate")
     heard = [item for item in outcomes if item.ttfa_s is not None]
     done = [item for item in heard if not item.problem]
-    late = sum(bool(item.problem) or item.ttfa_s is None or 1000.0 * item.ttfa_s > LATE_MS for item in outcomes)
-    starved = sum(1000.0 * item.playback.underrun_s > UNDERRUN_MS for item in outcomes)
+    fed = [item for item in outcomes if item.problem != REFUSED]
     wall_s = max(item.ended_s for item in outcomes) - min(item.scheduled_s for item in outcomes)
     return LoadReport(
         requests=len(outcomes),
@@ -107,8 +114,11 @@ def report_from_outcomes(outcomes: list[Outcome]) -> LoadReport:
         gap_ms=_spread_ms([gap_s for item in heard for gap_s in item.playback.gaps_s]),
         end_to_end_ms=_spread_ms([item.ended_s - item.scheduled_s for item in done]),
         underrun_ms=_spread_ms([item.playback.underrun_s for item in heard]),
-        late_share=late / len(outcomes),
-        underrun_share=starved / len(outcomes),
+        late_share=_share(outcomes, _is_late),
+        underrun_share=_share(outcomes, _is_starved),
+        refused_share=1.0 - len(fed) / len(outcomes),
+        fed_late_share=_share(fed, _is_late),
+        fed_underrun_share=_share(fed, _is_starved),
         rtfx=sum(item.playback.audio_s for item in outcomes) / wall_s,
         client_lag_ms=distribution([1000.0 * (item.sent_s - item.scheduled_s) for item in outcomes]),
     )
@@ -168,6 +178,18 @@ def _counted(send: Callable[[float], Awaitable[list[Outcome]]], settings: LoadSe
         return report_from_outcomes([item for item in outcomes if item.scheduled_s >= start_s + settings.warm_up_s])
 
     return asyncio.run(run())
+
+
+def _is_late(item: Outcome) -> bool:
+    return bool(item.problem) or item.ttfa_s is None or 1000.0 * item.ttfa_s > LATE_MS
+
+
+def _is_starved(item: Outcome) -> bool:
+    return 1000.0 * item.playback.underrun_s > UNDERRUN_MS
+
+
+def _share(outcomes: list[Outcome], is_so: Callable[[Outcome], bool]) -> float:
+    return sum(map(is_so, outcomes)) / max(1, len(outcomes))
 
 
 def _spread_ms(seconds: list[float]) -> Distribution | None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from emotirt.bench.http_stream import ServerAddress, read_body, read_head, speech_request
 from emotirt.bench.workload import Playback
 from emotirt.errors import InvalidRequest
 
@@ -16,21 +15,6 @@ PCM_RATE_HZ = 24_000
 """Of bare samples, where the server's headers do not say."""
 SAMPLE_BYTES = 2
 TIMEOUT_S = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class ServerAddress:
-    """Where a server listens.
-
-    Attributes:
-        host: name or address.
-        port: of TCP.
-        path: before ``/v1``.
-    """
-
-    host: str
-    port: int
-    path: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,40 +76,14 @@ async def _exchange(server: ServerAddress, text: str, playback: Playback) -> str
     """Send the request, hear the answer; returns the problem, empty for none."""
     reader, writer = await asyncio.open_connection(server.host, server.port)
     try:
-        writer.write(_request(server, text))
-        status, headers = _head(await reader.readuntil(b"\r\n\r\n"))
+        body = {"model": "tts-1", "voice": "alloy", "input": text, "response_format": "pcm"}
+        writer.write(speech_request(server, body))
+        status, headers = await read_head(reader)
         if status != 200:
             return str(status)
         rate_hz = int(headers.get("x-emotirt-sample-rate", PCM_RATE_HZ))
-        async for piece in _body(reader, headers):
+        async for piece in read_body(reader, headers):
             playback.hear(time.perf_counter(), len(piece) / (SAMPLE_BYTES * rate_hz))
         return "" if playback.audio_s else "no audio"
     finally:
         writer.close()
-
-
-def _request(server: ServerAddress, text: str) -> bytes:
-    body = {"model": "tts-1", "voice": "alloy", "input": text, "response_format": "pcm"}
-    data = json.dumps(body).encode()
-    host = f"[{server.host}]" if ":" in server.host else server.host
-    head = (
-        f"POST {server.path}/v1/audio/speech HTTP/1.1\r\nHost: {host}:{server.port}\r\nConnection: close\r\n"
-        f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
-    )
-    return head.encode() + data
-
-
-def _head(data: bytes) -> tuple[int, dict[str, str]]:
-    first, *lines = data.decode("latin-1").split("\r\n")
-    pairs = (line.split(":", 1) for line in lines if ":" in line)
-    return int(first.split()[1]), {name.strip().lower(): value.strip() for name, value in pairs}
-
-
-async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> AsyncIterator[bytes]:
-    """Give the pieces of a body as the server sent them."""
-    if headers.get("transfer-encoding", "").lower() != "chunked":
-        yield await reader.readexactly(int(headers["content-length"]))
-        return
-    while size := int((await reader.readuntil(b"\r\n")).split(b";")[0], 16):
-        yield (await reader.readexactly(size + 2))[:-2]
-    await reader.readuntil(b"\r\n")

@@ -145,7 +145,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--random", action="store_true", help="random weights and pinned durations, for benchmarks; needs no files")
     add("--seed", type=int, default=0, help="of the random weights (default: 0)")
     add("--commit", default="unknown", help="commit of the code that trained, kept in the manifest")
-    add("--out", type=Path, required=True, metavar="DIR", help="where the bundle goes")
+    add("--out", type=Path, metavar="DIR", help="where the bundle goes")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -153,6 +153,8 @@ def run(args: argparse.Namespace) -> int:
 
     Raises: BuildError: options that do not go together, or as ``build_bundle``.
     """
+    if args.out is None:
+        raise BuildError("missing --out DIR, where the bundle goes")
     files = {"--acoustic": args.acoustic, "--vocoder": args.vocoder, "--vectors": args.vectors}
     files["--description"] = args.description
     if args.random != (args.size is not None):

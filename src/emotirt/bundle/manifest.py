@@ -14,6 +14,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
 from emotirt.bundle.contract import PROMPT_ENCODER, SPEAKING_STAGES, STAGES, Dimensions, stage_contract
+from emotirt.bundle.manifest_checks import name_problems, profile_problems, repeated
 from emotirt.bundle.manifest_errors import explained
 from emotirt.errors import ManifestInvalid
 
@@ -175,6 +176,8 @@ class Manifest:
         unit_vectors: whether voice and emotion vectors have unit length.
         random_weights: whether it was never trained: for benchmarks only, its speech is noise.
         prompt: what the prompt encoder needs; None where there is none.
+        profiles: stage to shapes that its plans are built for, each the smallest, best and largest size by dynamic
+            axis; stages that are not here have those of ``bundle.profiles``.
     """
 
     format_version: int
@@ -202,6 +205,7 @@ class Manifest:
     unit_vectors: bool = True
     random_weights: bool = False
     prompt: PromptEntry | None = None
+    profiles: dict[str, tuple[dict[str, tuple[int, int, int]], ...]] = field(default_factory=dict)
 
     @property
     def dimensions(self) -> Dimensions:
@@ -281,19 +285,20 @@ def _problems(manifest: Manifest) -> Iterable[tuple[str, str]]:
         yield "mel.n_mels", f"{manifest.mel.n_mels} must be at least 1"
     if manifest.vocoder_context_frames < 0:
         yield "vocoder_context_frames", f"{manifest.vocoder_context_frames} must not be negative"
-    yield from _repeated("symbols", manifest.symbols)
+    yield from repeated("symbols", manifest.symbols)
     yield from _voice_problems(manifest)
     yield from _emotion_problems(manifest)
     yield from _prompt_problems(manifest)
     yield from _stage_problems(manifest)
+    yield from profile_problems(manifest.profiles, manifest.stages, manifest.dimensions)
     for entry in manifest.files:
         yield from _file_problems(entry)
-    yield from _repeated("stages, vectors and tokenizer: file", [entry.file for entry in manifest.files])
+    yield from repeated("stages, vectors and tokenizer: file", [entry.file for entry in manifest.files])
 
 
 def _voice_problems(manifest: Manifest) -> Iterable[tuple[str, str]]:
     names = [voice.name for voice in manifest.voices]
-    yield from _name_problems("voices", names)
+    yield from name_problems("voices", names)
     if not names:
         yield "voices", "is empty; a bundle offers at least one voice"
     for language in manifest.languages:
@@ -306,7 +311,7 @@ def _voice_problems(manifest: Manifest) -> Iterable[tuple[str, str]]:
 
 def _emotion_problems(manifest: Manifest) -> Iterable[tuple[str, str]]:
     names = [name for emotion in manifest.emotions for name in (emotion.name, *emotion.aliases)]
-    yield from _name_problems("emotions", names)
+    yield from name_problems("emotions", names)
     if NEUTRAL not in [emotion.name for emotion in manifest.emotions]:
         yield "emotions", f"lack {NEUTRAL!r}, which intensities start from"
     for emotion in manifest.emotions:
@@ -358,22 +363,6 @@ def _file_problems(entry: FileEntry) -> Iterable[tuple[str, str]]:
         yield f"{entry.file}: sha256", f"{entry.sha256!r} is not 64 lower-case hexadecimal digits"
     if entry.bytes < 1:
         yield f"{entry.file}: bytes", f"{entry.bytes} must be at least 1"
-
-
-def _name_problems(key: str, names: list[str]) -> Iterable[tuple[str, str]]:
-    """Names are looked up without regard to case and surrounding spaces."""
-    for name in names:
-        if not name or name != name.strip():
-            yield key, f"{name!r} is not a name; it is empty or has spaces around it"
-    yield from _repeated(key, [name.casefold() for name in names])
-
-
-def _repeated(key: str, names: Iterable[str]) -> Iterable[tuple[str, str]]:
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            yield key, f"{name!r} stands there twice"
-        seen.add(name)
 
 
 def _foreign_version(text: str | bytes) -> str | None:

@@ -30,15 +30,25 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--bundle", type=Path, metavar="DIR", help="bundle to speak with (default: the one inside EmotiRT)")
     add("--backend", default="auto", help="auto, or a name that 'emotirt doctor' lists (default: auto)")
+    add("--voices", type=Path, metavar="DIR", help="where cloned voices are kept (default: your own directory)")
     add("--threads", type=positive_int, metavar="N", help="CPU threads (default: one for every core)")
 
 
 def add_speech_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare how to speak; ranges are checked by the engine, which knows them."""
     add = parser.add_argument
-    add("--voice", help="name of a voice (default: the bundle's for the language of the text)")
+    add("--voice", help="name, or a mixture such as kathleen:0.6+lan (default: the bundle's for the text's language)")
+    add(
+        "--reference",
+        type=Path,
+        action="append",
+        metavar="FILE",
+        help="a recording whose speaker speaks; may be repeated",
+    )
     add("--emotion", default="neutral", help="name of an emotion, English or Chinese (default: neutral)")
     add("--prompt", help="the way of speaking in your own words, such as 非常开心 (bundles imported from EmotiVoice)")
+    add("--emotion-reference", type=Path, action="append", metavar="FILE",
+        help="a recording that sounds as this should, of any speaker; may be repeated")  # fmt: skip
     add("--intensity", type=float, default=1.0, help="strength of the emotion, 0 to 1.5 (default: 1)")
     add("--speed", type=float, default=1.0, help="speaking rate, 1 is the voice's own (default: 1)")
     add("--pitch", type=float, default=0.0, metavar="SEMITONES", help="raise or lower the voice (default: 0)")
@@ -53,7 +63,7 @@ def open_engine(args: argparse.Namespace) -> Engine:
     """
     from emotirt.engine import Engine
 
-    return Engine.open(args.bundle, backend=args.backend, threads=args.threads)
+    return Engine.open(args.bundle, backend=args.backend, threads=args.threads, voices_path=args.voices)
 
 
 def request_from_arguments(text: str, args: argparse.Namespace) -> SpeechRequest:
@@ -65,7 +75,9 @@ def request_from_arguments(text: str, args: argparse.Namespace) -> SpeechRequest
     from emotirt.types import Prosody
 
     prosody = Prosody(args.speed, args.pitch, args.pitch_range, args.energy)
-    return SpeechRequest(text, args.voice, args.emotion, args.intensity, prosody, args.prompt)
+    return SpeechRequest(
+        text, args.voice, args.emotion, args.intensity, prosody, args.prompt, args.reference, args.emotion_reference
+    )
 
 
 def positive_int(text: str) -> int:
@@ -74,3 +86,9 @@ def positive_int(text: str) -> int:
     if value < 1:
         raise argparse.ArgumentTypeError(f"must be at least 1, not {value}")
     return value
+
+
+def server_options(args: argparse.Namespace) -> tuple[str, ...]:
+    """Return the engine's arguments as options of ``emotirt serve``."""
+    named = {"--bundle": args.bundle, "--backend": args.backend, "--threads": args.threads}
+    return tuple(str(part) for name, value in named.items() if value is not None for part in (name, value))

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emotirt.cli import bench_serve
+from emotirt.cli import bench_faults, bench_serve
 from emotirt.cli.arguments import add_engine_arguments, open_engine, positive_int
 
 if TYPE_CHECKING:
@@ -17,8 +17,8 @@ RESULTS = Path("benchmarks/results")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare ``emotirt bench cpu``, ``serve``, ``frontend``, ``spelling`` and ``summary``."""
-    kinds = parser.add_subparsers(dest="kind", required=True, metavar="cpu|serve|frontend|spelling|summary")
+    """Declare ``emotirt bench cpu``, ``serve``, ``faults``, ``soak``, ``frontend``, ``spelling`` and ``summary``."""
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="cpu|serve|faults|soak|frontend|spelling|summary")
     cpu = kinds.add_parser("cpu", help="real-time factor, first audio, cold start, simultaneous streams")
     cpu.add_argument("--repeats", type=positive_int, default=40, help="timed requests of each kind (default: 40)")
     cpu.add_argument("--cold-starts", type=int, default=10, help="new processes to time, 0 for none (default: 10)")
@@ -33,7 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     spelling = kinds.add_parser("spelling", help="English words that no dictionary lists, against held-out ones")
     serve = kinds.add_parser("serve", help="a running server under load: delays, underrun, how many listeners it holds")
     bench_serve.add_arguments(serve)
-    for part in (cpu, serve, frontend, spelling):
+    faults = kinds.add_parser("faults", help="a server whose worker fails again and again: nothing lost, nothing wrong")
+    bench_faults.add_fault_arguments(faults)
+    soak = kinds.add_parser("soak", help="a server under steady traffic for long: nothing grows")
+    bench_faults.add_soak_arguments(soak)
+    for part in (cpu, serve, faults, soak, frontend, spelling):
         part.add_argument(
             "--results",
             type=Path,
@@ -51,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
     runs = {
         "cpu": _run_cpu,
         "serve": bench_serve.run,
+        "faults": bench_faults.run_faults,
+        "soak": bench_faults.run_soak,
         "frontend": _run_frontend,
         "spelling": _run_spelling,
         "summary": _run_summary,

@@ -9,16 +9,17 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
-from emotirt.cli.arguments import add_engine_arguments, positive_int
+from emotirt.cli.arguments import add_engine_arguments, positive_int, server_options
 from emotirt.errors import InvalidRequest
 
 if TYPE_CHECKING:
+    from emotirt.bench.http_stream import ServerAddress
     from emotirt.bench.load import LoadReport, LoadSettings
-    from emotirt.bench.speech_client import ServerAddress
     from emotirt.bench.stats import Distribution
     from emotirt.bench.sweep import SweepReport
 
 ONE_AT_A_TIME = ("--requests-at-once", "1")
+STARVING = ("--feeds-listeners", "false")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,11 +31,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     load.add_argument("--clients", type=positive_int, metavar="N", help="closed loop: N clients, one request each")
     load.add_argument("--listeners", type=positive_int, metavar="N", help="N who hear sentence after sentence")
     load.add_argument("--sweep", action="store_true", help="raise the number of listeners until it is not held")
+    load.add_argument("--levels", type=_counts, metavar="N,N", help="these numbers of listeners, one after the other")
     add("--seconds", type=_positive, default=10.0, metavar="S", help="counted, of each load (default: 10)")
     add("--warm-up", type=_not_negative, default=3.0, metavar="S", help="before, not counted (default: 3)")
     add("--first", type=positive_int, default=8, metavar="N", help="a sweep begins with (default: 8)")
     add("--most", type=positive_int, default=512, metavar="N", help="a sweep ends with (default: 512)")
     add("--compare", action="store_true", help="the same on a server that speaks one request at a time")
+    add("--compare-feeding", action="store_true", help="the same on a server that takes on more than it can feed")
     add("--seed", type=int, default=0, help="of sentences and times (default: 0)")
     add_engine_arguments(parser)
 
@@ -46,14 +49,16 @@ def run(args: argparse.Namespace) -> int:
     """
     from emotirt.bench.results import BenchmarkResult, describe_hardware, write_result
 
-    if args.url and args.compare:
-        raise InvalidRequest("--compare starts servers of its own; leave out --url")
+    if args.url and (args.compare or args.compare_feeding):
+        raise InvalidRequest("--compare and --compare-feeding start servers of their own; leave out --url")
     write = sys.stdout.write
     write(f"{describe_hardware()}; {args.warm_up:g} s warm-up, {args.seconds:g} s counted\n")
     load_before = _load_average()
     details: dict[str, Any] = {"batching": _measured(args, ())}
     if args.compare:
         details["one_at_a_time"] = _measured(args, ONE_AT_A_TIME)
+    if args.compare_feeding:
+        details["takes_on_everybody"] = _measured(args, STARVING)
     details["load_average_before_and_after"] = [load_before, _load_average()]
     path = write_result(BenchmarkResult("serve", {}, _settings(args), details, _bundle(args)), args.results)
     write(f"{path}\n")
@@ -66,11 +71,13 @@ def _measured(args: argparse.Namespace, options: tuple[str, ...]) -> dict[str, A
     from emotirt.bench.speech_client import address_from_url
 
     settings = LoadSettings(args.seconds, args.warm_up, args.seed)
-    with nullcontext(args.url) if args.url else child_server((*_server_options(args), *options)) as url:
+    with nullcontext(args.url) if args.url else child_server((*server_options(args), *options)) as url:
         sys.stdout.write(f"{url} {' '.join(options)}\n")
         server = address_from_url(url)
         if args.sweep:
             return _swept(server, settings, args).to_dict()
+        if args.levels:
+            return {"levels": [_level(server, settings, count) for count in args.levels]}
         return _loaded(server, settings, args).to_dict()
 
 
@@ -88,6 +95,19 @@ def _loaded(server: ServerAddress, settings: LoadSettings, args: argparse.Namesp
         sys.stdout.write(f"{name:14} {_percentiles(spread)}\n")
     sys.stdout.write(f"{_line(report)}\n")
     return report
+
+
+def _level(server: ServerAddress, settings: LoadSettings, count: int) -> dict[str, Any]:
+    from dataclasses import replace
+
+    from emotirt.bench.load import listeners
+
+    report = listeners(server, count, replace(settings, seed=settings.seed + count))
+    fed = f"late {100 * report.fed_late_share:.1f} %, underrun {100 * report.fed_underrun_share:.1f} %"
+    sys.stdout.write(f"{count:4} listeners, refused {100 * report.refused_share:.1f} %, of the others {fed}; ")
+    sys.stdout.write(f"{_line(report)}\n")
+    sys.stdout.flush()
+    return {"listeners": count, "is_held": report.is_held, **report.to_dict()}
 
 
 def _swept(server: ServerAddress, settings: LoadSettings, args: argparse.Namespace) -> SweepReport:
@@ -132,11 +152,13 @@ def _settings(args: argparse.Namespace) -> dict[str, Any]:
         "clients",
         "listeners",
         "sweep",
+        "levels",
         "seconds",
         "warm_up",
         "first",
         "most",
         "compare",
+        "compare_feeding",
         "seed",
         "threads",
     )
@@ -155,14 +177,13 @@ def _bundle(args: argparse.Namespace) -> dict[str, str]:
     return {"name": bundle.manifest.name, "sha256": bundle.digest}
 
 
-def _server_options(args: argparse.Namespace) -> tuple[str, ...]:
-    named = {"--bundle": args.bundle, "--backend": args.backend, "--threads": args.threads}
-    return tuple(str(part) for name, value in named.items() if value is not None for part in (name, value))
-
-
 def _load_average() -> list[float] | None:
     read: Callable[[], tuple[float, float, float]] | None = getattr(os, "getloadavg", None)
     return None if read is None else [round(value, 2) for value in read()]
+
+
+def _counts(text: str) -> list[int]:
+    return [positive_int(part) for part in text.split(",")]
 
 
 def _positive(text: str) -> float:

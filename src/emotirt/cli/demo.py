@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
 def samples(engine: Engine) -> list[Sample]:
     """Return what the demo says: three texts, the first dozen voices in their languages, every emotion."""
     found = [Sample(f"{name}.wav", text) for name, text in TEXTS.items()]
-    for voice in engine.voices[:MOST_VOICES]:
+    for voice in engine.bundle.manifest.voices[:MOST_VOICES]:
         text = TEXTS["zh" if voice.language == "zh" else "en"]
         found.append(Sample(f"voice-{voice.name}.wav", text, voice.name))
     found += [Sample(f"emotion-{item.name}.wav", EMOTION_TEXT, emotion=item.name) for item in engine.emotions]

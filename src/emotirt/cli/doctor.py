@@ -11,25 +11,17 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+from emotirt.cli.doctor_gpu import (
+    SPEAKING,
+    add_gpu_arguments,
+    check_gpu_backend,
+    gpu_findings,
+    plan_findings,
+    speaking_findings,
+)
+from emotirt.cli.finding import Finding
 from emotirt.errors import EmotiRTError
-from emotirt.runtime.open import AUTO, backends, default_threads, resolve_backend
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report.
-
-    Attributes:
-        area: python, package, backend, player or bundle.
-        name: what was looked at.
-        state: ``ok``, ``unused``, ``missing`` (optional) or ``broken`` (speech will not work).
-        detail: version, path, or how to install it.
-    """
-
-    area: str
-    name: str
-    state: str
-    detail: str
+from emotirt.runtime.open import AUTO, default_threads, resolve_backend
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +57,6 @@ _PACKAGES = (
 )
 _BACKENDS = (
     _Package("onnxruntime", ("onnxruntime", "onnxruntime-gpu"), True, "pip install emotirt"),
-    _Package("tensorrt", ("tensorrt",), False, "on an NVIDIA GPU: pip install 'emotirt[tensorrt]'"),
-    _Package(
-        "tensorrt_rtx",
-        ("tensorrt-rtx", "tensorrt_rtx"),
-        False,
-        "on a GeForce or RTX GPU: pip install 'emotirt[tensorrt-rtx]'",
-    ),
     _Package("torch", ("torch",), False, "only for training and building: pip install 'emotirt[train]'"),
 )
 
@@ -80,10 +65,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options of ``emotirt doctor``."""
     parser.add_argument("--bundle", type=Path, metavar="DIR", help="bundle to check (default: the one inside EmotiRT)")
     parser.add_argument("--json", action="store_true", help="print JSON")
+    add_gpu_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print the report; 0 when EmotiRT can speak, else 1."""
+    if args.gpu is not None:
+        return check_gpu_backend(args)
     findings = [*system_findings(), *bundle_findings(args.bundle)]
     usable = all(finding.state != "broken" for finding in findings)
     if args.json:
@@ -99,6 +87,7 @@ def system_findings() -> list[Finding]:
     found = [Finding("python", platform.python_version(), "ok", f"{sys.executable}, {platform.platform()}")]
     found += [_package_finding("package", item) for item in _PACKAGES]
     found += [_package_finding("backend", item) for item in _BACKENDS]
+    found += gpu_findings()
     found.append(_player_finding())
     return found
 
@@ -124,6 +113,8 @@ def bundle_findings(path: Path | None) -> list[Finding]:
         ),
         Finding("bundle", "voices", "ok", voices),
         Finding("bundle", "emotions", "ok", ", ".join(bundle.emotions)),
+        *plan_findings(bundle),
+        *speaking_findings(bundle),
     ]
 
 
@@ -133,8 +124,6 @@ def _package_finding(area: str, package: _Package) -> Finding:
     detail = next((found for found in map(_version, package.distributions) if found), "version unknown")
     if package.module == "onnxruntime":
         detail += _providers()
-    if area == "backend" and package.module not in backends():
-        return Finding(area, package.module, "unused", f"{detail}; this version of EmotiRT does not use it yet")
     return Finding(area, package.module, "ok", detail)
 
 
@@ -167,5 +156,7 @@ def _report(findings: list[Finding], usable: bool) -> str:
     ]
     verdict = "EmotiRT cannot speak: see 'broken' above."
     if usable:
-        verdict = f"EmotiRT can speak; it would use {resolve_backend(AUTO)} with {default_threads()} CPU threads."
+        gpu = next((item.name for item in findings if item.area == SPEAKING and item.state == "ok"), None)
+        backend = gpu or resolve_backend(AUTO)
+        verdict = f"EmotiRT can speak; it would use {backend} with {default_threads()} CPU threads."
     return "\n".join([*lines, "", verdict, ""])

@@ -111,6 +111,7 @@ def _possible(args: argparse.Namespace) -> list[str]:
         "intelligibility": args.pack is not None and args.recognizer is not None,
         "transcripts": args.pack is not None and args.asr is not None,
         "precision": args.against_bundle is not None or args.against_backend is not None,
+        "recordings": args.pack is not None and args.corpus is not None,
         **dict.fromkeys(("speakers", "emotions", "sound", "held_out"), args.pack is not None),
     }
     names = [name for name in PARTS if wanted[name]]
@@ -211,6 +212,14 @@ def _held_out(bench: Bench) -> Findings:
     return measure_held_out(bench.pack(), bench.synthesizer, bench.voices, rater, bench.languages)
 
 
+def _recordings(bench: Bench) -> Findings:
+    from emotirt.evaluation.recordings import measure_recordings
+
+    if bench.args.corpus is None:
+        raise UsageError("recordings need --corpus DIR, the recordings as they came, beside --pack DIR")
+    return measure_recordings(bench.args.corpus, bench.pack(), bench.synthesizer, bench.voices)
+
+
 def _precision(bench: Bench) -> Findings:
     from emotirt.evaluation.renderings import compare_renderings
     from emotirt.evaluation.synthesizer import Synthesizer
@@ -231,6 +240,7 @@ PARTS = {
     "sound": _sound,
     "held_out": _held_out,
     "precision": _precision,
+    "recordings": _recordings,
 }
 
 

@@ -26,7 +26,8 @@ EXIT_TERMINATED = 143
 COMMANDS = {
     "say": "speak a text into a file, a pipe or the loudspeaker",
     "serve": "serve speech over HTTP and WebSocket, with OpenAI's interface",
-    "voices": "list voices and emotions",
+    "clone": "make a voice from recordings of a few seconds",
+    "voices": "list voices and emotions; add, remove, blend, export and import your own",
     "doctor": "show what is installed, what is missing and what would be used",
     "demo": "write samples in several languages, voices and emotions",
     "bench": "measure speed, and collect results",

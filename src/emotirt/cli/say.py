@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from emotirt.cli.arguments import add_engine_arguments, add_speech_arguments, op
 from emotirt.cli.output import check_target, write_file
 from emotirt.cli.progress import progress_bar
 from emotirt.cli.text_input import read_text
+from emotirt.synthesis.times import TIMESTAMP_KINDS, timestamps_from_spoken
 
 if TYPE_CHECKING:
     from emotirt.engine import Engine, SpeechRequest, Timings
@@ -35,7 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--out", metavar="FILE", help="file to write, '-' for standard output (default: speech.wav unless --play)")
     add("--play", action="store_true", help="play while speaking")
     add("--sample-rate", type=int, metavar="HZ", help="sample rate of the result (default: the bundle's)")
-    add("--timestamps", type=Path, metavar="FILE", help="write when words and phonemes sound, as JSON")
+    add("--timestamps", type=Path, metavar="FILE", help="write when words, phonemes and visemes sound, as JSON")
+    add(
+        "--timestamp-kinds", type=_kinds, metavar="KINDS", default=TIMESTAMP_KINDS,
+        help="which of word,phoneme,viseme --timestamps writes (default: all)",
+    )  # fmt: skip
     add("--quiet", action="store_true", help="no progress bar and no timing line")
     add_engine_arguments(parser)
 
@@ -56,7 +62,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             said = _speak_streamed(engine, request, output, args)
         if args.timestamps is not None:
-            write_file(args.timestamps, _timestamps(said, engine.sample_rate_hz))
+            write_file(args.timestamps, _timestamps(said, engine.sample_rate_hz, args.timestamp_kinds))
     for warning in said.warnings:
         sys.stderr.write(f"emotirt: warning: {warning}\n")
     if not args.quiet:
@@ -166,10 +172,15 @@ def _speak_streamed(engine: Engine, request: SpeechRequest, output: Output, args
     return _Said(stream.timings, stream.warnings, tuple(spoken))
 
 
-def _timestamps(said: _Said, sample_rate_hz: int) -> bytes:
-    from emotirt.synthesis.times import timestamps_from_spoken
+def _kinds(text: str) -> tuple[str, ...]:
+    kinds = tuple(dict.fromkeys(item.strip() for item in text.split(",")))
+    unknown = [kind for kind in kinds if kind not in TIMESTAMP_KINDS]
+    if unknown:
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is unknown; give some of {','.join(TIMESTAMP_KINDS)}")
+    return kinds
 
-    kinds = ("word", "phoneme")
+
+def _timestamps(said: _Said, sample_rate_hz: int, kinds: Iterable[str]) -> bytes:
     described = {
         "duration_s": round(said.timings.audio_s, 6),
         "utterances": [timestamps_from_spoken(spoken, sample_rate_hz, kinds) for spoken in said.spoken],

@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--host", help="address to listen on (default: 127.0.0.1)")
     add("--port", help="port to listen on, 0 for any free one (default: 8880)")
     add("--bundle", type=Path, metavar="DIR", help="bundle to speak with (default: the one inside EmotiRT)")
+    add("--voices", type=Path, metavar="DIR", help="directory of cloned voices (default: the user's own)")
     add("--backend", help="auto, or a name that 'emotirt doctor' lists (default: auto)")
     add("--threads", metavar="N", help="CPU threads (default: one for every core)")
     add("--isolation", help="auto, worker (the backend in a process of its own) or inline (default: auto)")
@@ -28,7 +29,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="to the first audio of a live request (default: 0.5)",
     )
     add("--requests-at-once", metavar="N", help="more wait in order of arrival (default: no bound)")
+    add("--feeds-listeners", metavar="BOOL", help="refuse rather than let listeners run dry (default: true)")
+    add("--body-timeout", dest="body_timeout_s", metavar="S", help="for a request to arrive (default: 30)")
+    add("--send-timeout", dest="send_timeout_s", metavar="S", help="for a client to take something (default: 30)")
     add("--drain", dest="drain_s", metavar="S", help="for running requests to end after SIGTERM (default: 30)")
+    add("--sabotage", type=Path, help=argparse.SUPPRESS)  # for 'emotirt bench faults'
     add("--log-level", help="debug, info, warning or error (default: info)")
     add("--allow-public", action="store_true", default=None, help="listen on a public address without any API key")
 

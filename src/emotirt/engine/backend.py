@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from emotirt.bundle.contract import PROMPT_ENCODER, SPEAKING_STAGES
+from emotirt.bundle.contract import PROMPT_ENCODER, SPEAKING_STAGES, VOCODER
 from emotirt.bundle.store import Bundle, open_bundle
 from emotirt.engine.observe import Health, HealthState
 from emotirt.engine.planner import Planner
@@ -16,7 +16,8 @@ from emotirt.engine.request import SpeechRequest
 from emotirt.engine.settings import WORKER, EngineSettings
 from emotirt.engine.stages import AcousticBatches, VocoderBatches
 from emotirt.errors import BackendError, BackendUnavailable, BundleError, OutputPoisoned
-from emotirt.runtime.open import open_runner
+from emotirt.runtime.fused import ACOUSTIC, FUSED, fused_contract
+from emotirt.runtime.open import CPU_BACKEND, is_gpu_backend, open_runners
 from emotirt.runtime.runner import Array, Runner
 from emotirt.scheduling.guard import Guard, GuardedRunner, trouble_in
 from emotirt.scheduling.policy import StageLimits
@@ -24,15 +25,21 @@ from emotirt.scheduling.supervisor import Call, Supervisor, Tell
 from emotirt.scheduling.worker import WorkerSpec
 from emotirt.types import FloatArray, TensorSpec
 
-CPU_BACKEND = "onnxruntime"
 PROBE_TEXT = "Hello."
 LOUDER = 4.0
 """A worker whose probe is so many times louder or softer than the CPU's is broken; rounding changes it by far less."""
 
 
-def engine_stages(bundle: Bundle) -> tuple[str, ...]:
-    """Return the stages of a bundle that requests need."""
+def engine_stages(bundle: Bundle, backend: str) -> tuple[str, ...]:
+    """Return the stages of a bundle that requests need; on a GPU those are fused that need nothing from the host."""
+    if is_gpu_backend(backend):
+        return gpu_stages(bundle)
     return tuple(stage for stage in (*SPEAKING_STAGES, PROMPT_ENCODER) if stage in bundle.manifest.stages)
+
+
+def gpu_stages(bundle: Bundle) -> tuple[str, ...]:
+    """Return the stages that requests need of a GPU."""
+    return (ACOUSTIC, VOCODER, *((PROMPT_ENCODER,) if PROMPT_ENCODER in bundle.manifest.stages else ()))
 
 
 class Backend(Protocol):
@@ -54,7 +61,7 @@ class InlineBackend:
 
     def __init__(self, bundle: Bundle, backend: str, threads: int) -> None:
         """Load the stages; raises the errors of ``runtime.open.open_runner``."""
-        self.runners: Mapping[str, Runner] = _opened(bundle, backend, threads)
+        self.runners: Mapping[str, Runner] = open_runners(bundle, engine_stages(bundle, backend), backend, threads)
         self._backend = backend
 
     def health(self) -> Health:
@@ -81,14 +88,15 @@ class IsolatedBackend:
         """
         worker_bundle = _worker_bundle(bundle, settings)
         self._backend = backend
-        self._meanwhile = _opened(bundle, CPU_BACKEND, threads) if settings.worker.speaks_meanwhile else {}
-        probe = _Probe(bundle, planner, self._meanwhile)
+        stages = engine_stages(bundle, backend)
+        self._meanwhile = open_runners(bundle, stages, CPU_BACKEND, threads) if settings.worker.speaks_meanwhile else {}
+        probe = _Probe(bundle, stages, planner, self._meanwhile)
         spec = WorkerSpec(
             worker_bundle.path,
             worker_bundle.digest,
             backend,
             threads,
-            engine_stages(bundle),
+            stages,
             (),
             settings.worker.beat_s,
         )
@@ -99,7 +107,7 @@ class IsolatedBackend:
             raise BackendUnavailable(f"no worker process with backend {backend!r} came up: {error}")
         guard = Guard(self._supervisor, self._meanwhile, settings.worker, tell)
         self.runners: Mapping[str, Runner] = {
-            stage: GuardedRunner(guard, stage, *_specs(bundle, stage)) for stage in engine_stages(bundle)
+            stage: GuardedRunner(guard, stage, *_specs(bundle, stage)) for stage in stages
         }
 
     def health(self) -> Health:
@@ -145,12 +153,13 @@ class _Probe:
     """Lets a new worker say a word before it is trusted."""
 
     bundle: Bundle
+    stages: tuple[str, ...]
     planner: Planner
     meanwhile: Mapping[str, Runner]
 
     def check(self, call: Call) -> None:
         """Raise BackendError if the word is not sound."""
-        runners = {stage: _Called(call, stage, _specs(self.bundle, stage)) for stage in engine_stages(self.bundle)}
+        runners = {stage: _Called(call, stage, _specs(self.bundle, stage)) for stage in self.stages}
         said = self._said(runners)
         trouble = trouble_in({"wav": said[None]})
         expected = self._said(self.meanwhile) if self.meanwhile else said
@@ -174,11 +183,10 @@ class _Probe:
         return samples
 
 
-def _opened(bundle: Bundle, backend: str, threads: int) -> dict[str, Runner]:
-    return {stage: open_runner(bundle, stage, backend, threads) for stage in engine_stages(bundle)}
-
-
 def _specs(bundle: Bundle, stage: str) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    if stage in FUSED:
+        contract = fused_contract(stage, bundle.manifest.dimensions)
+        return contract.inputs, contract.outputs
     entry = bundle.manifest.stages[stage]
     inputs = tuple(TensorSpec(item.name, item.dtype, item.shape) for item in entry.inputs)
     return inputs, tuple(TensorSpec(item.name, item.dtype, item.shape) for item in entry.outputs)

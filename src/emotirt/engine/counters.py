@@ -57,10 +57,10 @@ class Counters:
         self._lock = threading.Lock()
         self._counts = _Counts()
 
-    def entered(self, priority: Priority) -> Ticket:
+    def entered(self, priority: Priority, is_patient: bool) -> Ticket:
         """Take on a request of unknown cost; raises Overloaded, and counts that."""
         with self._counting_refusal():
-            return self._admission.enter(priority)
+            return self._admission.enter(priority, is_patient)
 
     def charged(self, ticket: Ticket, tokens: int) -> None:
         """Charge a request's cost; raises Overloaded, and counts that."""
@@ -100,7 +100,7 @@ class Counters:
     def batch_done(self, computed: Computed) -> None:
         """Pass on a batch and learn from it how fast work is done."""
         batch, compute_s = computed.batch, computed.moment.compute_s
-        self._admission.note(batch.cost if batch.stage == ACOUSTIC else 0, compute_s)
+        self._admission.note(batch.cost if batch.stage == ACOUSTIC else 0, compute_s, computed.effort_s)
         record = BatchRecord(
             stage=batch.stage,
             items=len(batch.tasks),
@@ -140,6 +140,7 @@ class Counters:
                 waiting_vocoder=waiting_vocoder,
                 backlog_tokens=self._admission.tokens,
                 tokens_per_s=self._admission.tokens_per_s,
+                audio_per_s=self._admission.audio_per_s,
                 fallbacks=counts.fallbacks,
                 worker_starts=counts.worker_starts,
                 worker_losses=counts.worker_losses,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,10 +16,11 @@ import numpy as np
 
 from emotirt.bundle.contract import PROMPT_ENCODER
 from emotirt.bundle.manifest import EmotionEntry, VoiceEntry
-from emotirt.bundle.store import Bundle, default_bundle_path, open_bundle
+from emotirt.bundle.store import Bundle
 from emotirt.engine.backend import Backend, opened_backend
 from emotirt.engine.counters import Counters
 from emotirt.engine.observe import EngineStats, Health, HealthState, Observer
+from emotirt.engine.opening import opened_parts
 from emotirt.engine.planner import Planner
 from emotirt.engine.request import SpeechOptions, SpeechRequest, SpeechResult, check_options
 from emotirt.engine.settings import (
@@ -33,15 +35,20 @@ from emotirt.engine.settings import (
 from emotirt.engine.stages import AcousticBatches, VocoderBatches
 from emotirt.engine.stream import AsyncSpeechStream, Mailbox
 from emotirt.engine.talk import Format, Pace, Talk
-from emotirt.errors import EngineClosed, InvalidRequest
-from emotirt.runtime.open import AUTO, default_threads, resolve_backend
+from emotirt.engine.voices import AsyncUserVoices, ClonedVoice, NewVoice, UserVoices
+from emotirt.errors import EngineClosed
+from emotirt.runtime.open import AUTO, is_gpu_backend
 from emotirt.scheduling.admission import Admission, Ticket
+from emotirt.scheduling.capacity import CapacityRules
 from emotirt.scheduling.job import Job
 from emotirt.scheduling.loop import Loop, Stage
 from emotirt.scheduling.policy import StageLimits
 from emotirt.synthesis.speech import SpeechPlan
+from emotirt.synthesis.vocoder import BLOCK_FRAMES, FIRST_BLOCK_FRAMES
 from emotirt.types import Audio, Priority
 from emotirt.voices.prompts import PromptVectors
+from emotirt.voices.recording import Sources
+from emotirt.voices.voice_file import StoredVoice
 
 logger = logging.getLogger(__name__)
 
@@ -57,7 +64,13 @@ class AsyncEngine:
     """
 
     def __init__(
-        self, bundle: Bundle, backend: str, threads: int, settings: EngineSettings, observers: Sequence[Observer]
+        self,
+        bundle: Bundle,
+        backend: str,
+        threads: int,
+        settings: EngineSettings,
+        observers: Sequence[Observer],
+        voices_path: Path | str | None = None,
     ) -> None:
         """Load ``bundle``, which takes seconds; prefer ``AsyncEngine.open``."""
         self.bundle = bundle
@@ -65,17 +78,20 @@ class AsyncEngine:
         lanes = settings.lanes or 1
         lane_threads = threads if settings.isolation == WORKER else max(1, threads // lanes)
         self._limit: Callable[[Mapping[str, StageLimits]], None] = lambda _: None
-        self._admission = Admission(settings.admission, lanes)
+        manifest = bundle.manifest
+        is_even = is_gpu_backend(backend)
+        self._format = Format(manifest.sample_rate_hz, manifest.hop_samples, manifest.vocoder_context_frames, is_even)
+        self._admission = Admission(settings.admission, lanes, _capacity_rules(settings, self._format))
         self._limits = limits = batch_limits(settings)
         self._counters = Counters(observers, self._admission, limits)
         self._backend: Backend = opened_backend(
             bundle, backend, lane_threads, Planner(bundle), settings, self._backend_changed
         )
-        manifest = bundle.manifest
-        self._format = Format(manifest.sample_rate_hz, manifest.hop_samples, manifest.vocoder_context_frames)
         runners = self._backend.runners
         encoder = runners.get(PROMPT_ENCODER)
-        self._planner = Planner(bundle, None if encoder is None else PromptVectors(bundle, encoder))
+        self.own_voices = AsyncUserVoices(UserVoices(bundle, voices_path, threads))
+        prompts = None if encoder is None else PromptVectors(bundle, encoder)
+        self._planner = Planner(bundle, prompts, self.own_voices.voices)
         stages: dict[str, Stage] = {
             ACOUSTIC: AcousticBatches(bundle, runners, limits[ACOUSTIC]),
             VOCODER: VocoderBatches(runners, self._format.hop_samples, self._format.context_frames),
@@ -107,6 +123,7 @@ class AsyncEngine:
         threads: int | None = None,
         settings: EngineSettings = _DEFAULT_SETTINGS,
         observers: Sequence[Observer] = (),
+        voices_path: Path | str | None = None,
     ) -> AsyncEngine:
         """Open an engine, and speak a little so that the first request is as fast as the others.
 
@@ -116,19 +133,16 @@ class AsyncEngine:
             threads: CPU threads of all lanes together, None for one a core.
             settings: how to schedule.
             observers: receive records of requests, batches and the backend.
+            voices_path: directory of the user's voices, None for the user's own.
 
         Raises:
             BundleError: the bundle is missing, broken or tampered with.
             BackendError: the backend is unknown, missing or failing.
             InvalidRequest: a setting is not accepted.
         """
-        if threads is not None and threads < 1:
-            raise InvalidRequest(f"{threads} threads are not possible; give at least 1, or None for one a core")
 
         def opened() -> AsyncEngine:
-            chosen = resolve_backend(backend)
-            bundle = open_bundle(default_bundle_path() if bundle_path is None else bundle_path)
-            return cls(bundle, chosen, threads or default_threads(), settings, observers)
+            return cls(*opened_parts(bundle_path, backend, threads), settings, observers, voices_path)
 
         engine = await asyncio.to_thread(opened)
         if settings.warm_up:
@@ -146,8 +160,14 @@ class AsyncEngine:
 
     @property
     def voices(self) -> tuple[VoiceEntry, ...]:
-        """Voices offered by name."""
-        return self._planner.catalog.voices
+        """Voices offered by name: the bundle's, then the user's."""
+        catalog = self._planner.catalog
+        return (*catalog.voices, *(voice.entry for voice in catalog.custom_voices))
+
+    @property
+    def custom_voices(self) -> tuple[StoredVoice, ...]:
+        """The user's voices that this engine speaks with."""
+        return self._planner.catalog.custom_voices
 
     @property
     def emotions(self) -> tuple[EmotionEntry, ...]:
@@ -165,8 +185,10 @@ class AsyncEngine:
         started_s = time.perf_counter()
         self._check_open()
         check_options(options)
-        ticket = self._counters.entered(options.priority)
+        ticket = self._counters.entered(options.priority, self._deadline_s(options) == math.inf)
         try:
+            if request.has_recordings:
+                request = await self.own_voices.call(self._planner.encoded, request)
             plan = await asyncio.get_running_loop().run_in_executor(
                 self._readers, self._planner.plan_or_cut, request, options.strict
             )
@@ -184,6 +206,21 @@ class AsyncEngine:
         audio = Audio(np.concatenate([chunk.samples for chunk in chunks]), self.sample_rate_hz)
         spoken = tuple(chunk.spoken for chunk in chunks if chunk.spoken is not None)
         return SpeechResult(audio, stream.timings, stream.warnings, stream.voice, spoken)
+
+    async def clone(self, new: NewVoice, recordings: Sources) -> ClonedVoice:
+        """Make a voice from recordings of one person and keep it; see ``UserVoices.clone``, and Overloaded."""
+        self._check_open()
+        return await self.own_voices.call(self.own_voices.voices.clone, new, recordings)
+
+    async def blend(self, new: NewVoice, mixture: str) -> StoredVoice:
+        """Keep a mixture of voices under a name; see ``UserVoices.blend``, and Overloaded."""
+        self._check_open()
+        return await self.own_voices.call(self.own_voices.voices.blend, new, mixture)
+
+    async def remove_voice(self, name: str) -> None:
+        """Forget a voice of the user; see ``UserVoices.remove``, and Overloaded."""
+        self._check_open()
+        await self.own_voices.call(self.own_voices.voices.remove, name)
 
     def stats(self) -> EngineStats:
         """Return counters and gauges of this moment."""
@@ -223,7 +260,7 @@ class AsyncEngine:
         pace = Pace(options.priority, settings.bulk_lookahead if is_bulk else 1, settings.ahead_s)
         mailbox = Mailbox()
         talk = Talk(plan, self._format, pace, mailbox, ticket, self._counters.request_ended, time.perf_counter)
-        deadline_s = settings.deadline_s(options.priority) if options.deadline_s is None else options.deadline_s
+        deadline_s = self._deadline_s(options)
         name = options.request_id or f"speech-{next(self._names)}"
         job = Job(name, talk, started_s, started_s + deadline_s)
         self._counters.accepted(plan)
@@ -235,6 +272,9 @@ class AsyncEngine:
             raise
         mailbox.expect_first_by(job.deadline_s - time.perf_counter(), lambda: self._loop.expire(job))
         return AsyncSpeechStream(name, job, talk, mailbox, self._loop)
+
+    def _deadline_s(self, options: SpeechOptions) -> float:
+        return self.settings.deadline_s(options.priority) if options.deadline_s is None else options.deadline_s
 
     def _backend_changed(self, event: str, detail: str) -> None:
         self._counters.backend_changed(event, detail)
@@ -257,5 +297,13 @@ class AsyncEngine:
     def _release(self, drain_s: float) -> None:
         self._loop.close(drain_s)
         self._readers.shutdown(wait=True)
+        self.own_voices.close()
         self._backend.close()
         logger.info("engine closed")
+
+
+def _capacity_rules(settings: EngineSettings, format_: Format) -> CapacityRules:
+    hop_s = format_.hop_samples / format_.sample_rate_hz
+    return CapacityRules(
+        first_s=FIRST_BLOCK_FRAMES * hop_s, chunk_s=BLOCK_FRAMES * hop_s, bulk_part=1.0 / settings.rules.share
+    )

@@ -110,6 +110,7 @@ class EngineStats:
         waiting_vocoder: gauge, windows waiting.
         backlog_tokens: gauge, tokens accepted and not yet spoken.
         tokens_per_s: gauge, measured throughput, 0 before the first batch.
+        audio_per_s: gauge, audio that could be made in a second, 0 before enough was measured.
         fallbacks: calls that the CPU computed in place of the accelerated backend.
         worker_starts: times a worker process came up.
         worker_losses: times it died, hung or failed to come up.
@@ -129,6 +130,7 @@ class EngineStats:
     waiting_vocoder: int = 0
     backlog_tokens: int = 0
     tokens_per_s: float = 0.0
+    audio_per_s: float = 0.0
     fallbacks: int = 0
     worker_starts: int = 0
     worker_losses: int = 0

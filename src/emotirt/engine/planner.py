@@ -7,26 +7,33 @@ from dataclasses import replace
 
 from emotirt.bundle.store import Bundle
 from emotirt.engine.request import SpeechRequest
+from emotirt.engine.voices import UserVoices
 from emotirt.errors import InvalidRequest
 from emotirt.synthesis.frontend import frontend_from_bundle
 from emotirt.synthesis.speech import SpeechPlan
 from emotirt.text.split import split_sentences
 from emotirt.types import FloatArray
 from emotirt.voices.catalog import Catalog
+from emotirt.voices.clone import VoicePrint
 from emotirt.voices.prompts import PromptVectors
+
+REFERENCE_VOICE = "reference"
+"""What the voice of a request with a recording of its speaker is called."""
 
 
 class Planner:
     """Front end and catalog of one bundle; may be used from several threads at once."""
 
-    def __init__(self, bundle: Bundle, prompts: PromptVectors | None = None) -> None:
+    def __init__(self, bundle: Bundle, prompts: PromptVectors | None = None, voices: UserVoices | None = None) -> None:
         """Read what ``bundle`` offers; raises its errors.
 
         Args:
             bundle: of the engine.
             prompts: turns prompts into styles; None where none are taken.
+            voices: encodes recordings and keeps the user's voices; None for neither.
         """
-        self.catalog = Catalog(bundle)
+        self.catalog = Catalog(bundle) if voices is None else voices.catalog
+        self._voices = voices
         self._bundle_name = bundle.manifest.name
         self._prompts = prompts
         self._frontend = frontend_from_bundle(bundle)
@@ -39,16 +46,43 @@ class Planner:
         if not isinstance(request.text, str):
             raise InvalidRequest(f"text is {type(request.text).__name__}; give a str")
         started = time.perf_counter()
-        asked = request.voice if request.voice is not None else self.catalog.voices[0].name
-        style = self._style(request.prompt)
-        condition = self.catalog.condition(asked, request.emotion, request.intensity, request.prosody, style)
+        request = self.encoded(request)
+        speaker, example = (
+            item if isinstance(item, VoicePrint) else None for item in (request.reference, request.emotion_reference)
+        )
+        if speaker is not None and request.voice is not None:
+            raise InvalidRequest(f"a reference and the voice {request.voice!r} exclude each other; give one of them")
+        entry, vector = self.catalog.voice(self.catalog.voices[0].name if request.voice is None else request.voice)
+        condition = self.catalog.condition(
+            vector if speaker is None else speaker.speaker,
+            request.emotion,
+            request.intensity,
+            request.prosody,
+            self._style(request.prompt),
+            None if example is None else example.emotion,
+        )
         utterances = tuple(self._frontend.utterances(request.text))
-        if request.voice is not None:
-            voice, _ = self.catalog.voice(request.voice)
-        else:
-            voice = self.catalog.default_voice(symbol for item in utterances for symbol in item.symbols)
-            condition = replace(condition, speaker=self.catalog.voice(voice.name)[1])
-        return SpeechPlan(utterances, condition, voice.name, time.perf_counter() - started)
+        if request.voice is None and speaker is None:
+            entry = self.catalog.default_voice(symbol for item in utterances for symbol in item.symbols)
+            condition = replace(condition, speaker=self.catalog.voice(entry.name)[1])
+        name = entry.name if speaker is None else REFERENCE_VOICE
+        return SpeechPlan(utterances, condition, name, time.perf_counter() - started)
+
+    def encoded(self, request: SpeechRequest) -> SpeechRequest:
+        """Put what was made of its recordings in their place.
+
+        Raises: InvalidAudio: a recording cannot be used. InvalidRequest: the bundle has no encoder for it.
+        """
+        if not request.has_recordings:
+            return request
+        if self._voices is None:
+            raise InvalidRequest("this engine takes no recordings; open one that does")
+        encoder, speaker, example = self._voices.encoder, request.reference, request.emotion_reference
+        if speaker is not None and not isinstance(speaker, VoicePrint):
+            speaker = encoder.clone(speaker)
+        if example is not None and not isinstance(example, VoicePrint):
+            example = encoder.emotion(example)
+        return replace(request, reference=speaker, emotion_reference=example)
 
     def plan_or_cut(self, request: SpeechRequest, strict: bool) -> SpeechPlan:
         """Do as ``plan``, but cut a text past the hard limit with a warning, unless ``strict``."""

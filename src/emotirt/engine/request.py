@@ -11,7 +11,9 @@ from emotirt.bundle.manifest import NEUTRAL
 from emotirt.errors import InvalidRequest
 from emotirt.synthesis.speech import Timings
 from emotirt.types import Audio, Priority, Prosody, SpokenUtterance
+from emotirt.voices.clone import VoicePrint
 from emotirt.voices.condition import NATURAL_PROSODY
+from emotirt.voices.recording import Sources
 
 MAX_ID_CHARACTERS = 128
 
@@ -22,11 +24,13 @@ class SpeechRequest:
 
     Attributes:
         text: English, Mandarin or both, with inline control.
-        voice: name, or None for the bundle's voice of the text's language.
+        voice: name, a mixture such as ``kathleen:0.6+lan:0.4``, or None for the bundle's voice of the text's language.
         emotion: name or alias, English or Chinese.
         intensity: of the emotion, 0 (neutral) to 1.5.
         prosody: speed, pitch, pitch range and energy; ranges in ``voices.condition``.
         prompt: the way of speaking in the caller's own words, in place of an emotion; for bundles that take prompts.
+        reference: recordings of the speaker for this request, in place of a voice; or what was made of them.
+        emotion_reference: recordings that sound as this request should, of any speaker, in place of an emotion.
     """
 
     text: str
@@ -35,6 +39,17 @@ class SpeechRequest:
     intensity: float = 1.0
     prosody: Prosody = NATURAL_PROSODY
     prompt: str | None = None
+    reference: Sources | VoicePrint | None = None
+    emotion_reference: Sources | VoicePrint | None = None
+
+    @property
+    def has_recordings(self) -> bool:
+        """Whether recordings have to be encoded first."""
+        return any(item is not None and not isinstance(item, VoicePrint) for item in self._references)
+
+    @property
+    def _references(self) -> tuple[Sources | VoicePrint | None, ...]:
+        return self.reference, self.emotion_reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +78,7 @@ class SpeechOptions:
     Attributes:
         priority: live requests go before bulk ones, which never starve.
         deadline_s: from the request to its first audio; None for the engine's default (500 ms for live requests, none
-            for bulk ones), ``math.inf`` for none.
+            for bulk ones), ``math.inf`` for none. Without one it is not refused because it could not be fed in time.
         request_id: for logs and observers; None to have one made.
         strict: refuse a text past the hard limit, which is otherwise cut with a warning.
     """

@@ -14,8 +14,8 @@ from emotirt.synthesis.acoustic import Acoustic
 from emotirt.synthesis.finish import finished, gap_after_s
 from emotirt.synthesis.speech import Progress, SpeechPlan, Timings
 from emotirt.synthesis.vocoder import BLOCK_FRAMES, FIRST_BLOCK_FRAMES, kept_samples
-from emotirt.synthesis.windows import Window, windows
-from emotirt.types import Chunk, ChunkTimings, FloatArray, Priority, SpokenUtterance
+from emotirt.synthesis.windows import even_windows, windows
+from emotirt.types import Chunk, ChunkTimings, FloatArray, Priority, SpokenUtterance, Window
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,13 @@ class Format:
         sample_rate_hz: of the audio.
         hop_samples: samples of a frame.
         context_frames: of the vocoder.
+        is_even: whether windows have two widths only, for backends that are prepared for few shapes.
     """
 
     sample_rate_hz: int
     hop_samples: int
     context_frames: int
+    is_even: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +173,8 @@ class Talk:
 
     def _window_tasks(self, job: Job, task: Task, acoustic: Acoustic, moment: Moment) -> list[Task]:
         index: int = task.place
-        cuts = windows(len(acoustic.mel), self._format.context_frames, BLOCK_FRAMES, FIRST_BLOCK_FRAMES)
+        cut = even_windows if self._format.is_even else windows
+        cuts = cut(len(acoustic.mel), self._format.context_frames, BLOCK_FRAMES, FIRST_BLOCK_FRAMES)
         timings = ChunkTimings(queue_s=moment.started_s - task.since_s, acoustic_s=moment.compute_s)
         self._parts[index] = _Part(acoustic, tuple(cuts), timings)
         hop_s = self._format.hop_samples / self._format.sample_rate_hz
@@ -182,7 +185,9 @@ class Talk:
             mel = acoustic.mel[window.start : window.stop]
             tasks.append(Task(job, VOCODER, len(mel), len(mel), rank, due_s, moment.ended_s, mel, (index, place)))
         is_last = index == len(self.plan.utterances) - 1
-        self._planned_s += len(acoustic.mel) * hop_s + gap_after_s(self.plan.utterances[index], is_last)
+        audio_s = len(acoustic.mel) * hop_s + gap_after_s(self.plan.utterances[index], is_last)
+        self._planned_s += audio_s
+        self._ticket.planned(self.plan.utterances[index].token_count, audio_s)
         return tasks
 
     def _rank(self, is_first: bool) -> Rank:
@@ -215,6 +220,7 @@ class Talk:
         if audio.base is not None:
             audio = audio.copy()  # a view would keep the whole batch in memory as long as somebody holds the chunk
         self._pieces[task.place] = _Piece(audio, timings)
+        self._ticket.made(len(audio) / self._format.sample_rate_hz)
 
     def _give_next(self, job: Job) -> None:
         now_s = self._clock()
@@ -225,7 +231,7 @@ class Talk:
         utterance = self.plan.utterances[index]
         spoken: SpokenUtterance | None = None
         if place == 0:
-            spoken = self.progress.begin(utterance, part.acoustic, self._format.hop_samples)
+            spoken = self.progress.begin(utterance, part.acoustic.durations_frames, self._format.hop_samples)
         is_end = place == len(part.windows) - 1
         is_last = is_end and index == len(self.plan.utterances) - 1
         timings = replace(piece.timings, since_request_s=now_s - job.submitted_s)
@@ -238,6 +244,7 @@ class Talk:
         self._next_piece = (index + 1, 0) if is_end else (index, place + 1)
         if math.isnan(self._started_s):
             self._started_s = now_s
+        self._ticket.gave(now_s, len(piece.samples) / rate_hz)
         self._sink.give(Chunk(piece.samples, rate_hz, index, is_last, first_sample, spoken, timings))
         if is_last:
             job.end()

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from emotirt.audio.mel import magnitude_spectrogram
+from emotirt.audio.speech_span import PEAK_LIMIT, SPEECH_LEVEL_DBFS, speech_span
 from emotirt.errors import BackendUnavailable, InvalidAudio
-from emotirt.training.index import PEAK_LIMIT, SPEECH_LEVEL_DBFS, speech_span
 from emotirt.training.recognizer_tokens import TOKENS, collapse, language_bias
 from emotirt.types import FloatArray
 

@@ -13,12 +13,11 @@ from emotirt.bundle.contract import REFERENCE_ENCODER
 from emotirt.bundle.store import Bundle, default_bundle_path, open_bundle
 from emotirt.engine.planner import Planner
 from emotirt.engine.request import SpeechRequest
-from emotirt.evaluation.recognize import leveled
-from emotirt.runtime.open import AUTO, default_threads, open_runner, resolve_backend
-from emotirt.runtime.runner import Array
+from emotirt.runtime.open import AUTO, default_threads, resolve_backend
 from emotirt.synthesis.pipeline import Pipeline
 from emotirt.synthesis.speech import speak_whole
 from emotirt.types import FloatArray, SpokenUtterance
+from emotirt.voices.clone import VoiceEncoder
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +43,7 @@ class Synthesizer:
         self._threads = threads or default_threads()
         self._pipeline = Pipeline(bundle, self.backend, self._threads)
         self._planner = Planner(bundle, self._pipeline.prompts)
-        self._reference = (
-            open_runner(bundle, REFERENCE_ENCODER, self.backend, self._threads) if self.can_clone else None
-        )
+        self.encoder = VoiceEncoder(bundle, self._threads)
 
     @classmethod
     def open(cls, path: Path | None = None, backend: str = AUTO, threads: int | None = None) -> Synthesizer:
@@ -85,28 +82,20 @@ class Synthesizer:
         Returns: float32 [speaker_dim], unit norm.
         Raises: InvalidRequest: the bundle has no reference encoder.
         """
-        return self._encoded(samples)["speaker"]
+        return self.encoder.vectors_of(samples)[0]
 
     def emotion_of(self, samples: FloatArray) -> FloatArray:
         """Make an emotion vector of a recording, as ``clone`` makes a speaker's."""
-        return self._encoded(samples)["emotion"]
+        return self.encoder.vectors_of(samples)[1]
 
     def copy(self, samples: FloatArray) -> FloatArray:
         """Give a recording's own mel to the vocoder: what is lost is the vocoder's; float32 [samples] at 16 kHz."""
         return self._pipeline.waveforms([np.ascontiguousarray(log_mel(samples).T)])[0]
 
-    def _encoded(self, samples: FloatArray) -> dict[str, FloatArray]:
-        self._planner.catalog.require_reference_encoder("cloning a voice")
-        assert self._reference is not None
-        mel = log_mel(leveled(samples))
-        feeds: dict[str, Array] = {"mel": mel[None], "frames": np.array([mel.shape[1]], dtype=np.int64)}
-        return {name: value[0] for name, value in self._reference.run(feeds).items()}
-
     def close(self) -> None:
         """Release the stages."""
         self._pipeline.close()
-        if self._reference is not None:
-            self._reference.close()
+        self.encoder.close()
 
     def __enter__(self) -> Synthesizer:
         """Return the synthesizer itself."""

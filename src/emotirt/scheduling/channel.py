@@ -45,10 +45,17 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """Worker to supervisor: a call, or None for the start, ended in an error."""
+    """Worker to supervisor: a call, or None for the start, ended in an error.
+
+    Attributes:
+        call: its number.
+        message: of the error.
+        is_of_shape: whether the backend is well, and only its plans do not cover the feeds.
+    """
 
     call: int | None
     message: str
+    is_of_shape: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +111,11 @@ class Arena:
 
     def get(self, places: tuple[ArrayPlace, ...]) -> dict[str, Array]:
         """Copy arrays out."""
-        return {place.name: self._array(place).copy() for place in places}
+        return {place.name: array.copy() for place, array in zip(places, self.views(places).values(), strict=True)}
+
+    def views(self, places: tuple[ArrayPlace, ...]) -> dict[str, Array]:
+        """Return arrays where they lie; they are gone once something else is put into the arena."""
+        return {place.name: self._array(place) for place in places}
 
     def close(self) -> None:
         """Let go of the memory."""

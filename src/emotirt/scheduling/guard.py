@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from emotirt.errors import BackendError, BackendUnavailable, OutputPoisoned, WorkerLost
+from emotirt.errors import BackendError, BackendUnavailable, OutOfProfile, OutputPoisoned, WorkerLost
 from emotirt.runtime.runner import Array, Runner
 from emotirt.scheduling.supervisor import Supervisor, Tell, WorkerSettings
 from emotirt.types import TensorSpec
@@ -76,7 +76,7 @@ class Guard:
         """
         try:
             outputs = self._supervisor.call(stage, feeds)
-        except WorkerLost as exc:
+        except (WorkerLost, OutOfProfile) as exc:
             return self._computed_elsewhere(stage, feeds, exc)
         except BackendError as exc:
             self._note_failure(stage, exc)

@@ -12,7 +12,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from multiprocessing.connection import Connection, wait
 
-from emotirt.errors import BackendError, WorkerLost
+from emotirt.errors import BackendError, OutOfProfile, WorkerLost
 from emotirt.runtime.runner import Array
 from emotirt.scheduling.channel import Arena, Done, Failed, Message, Ready, Run
 from emotirt.scheduling.worker import WorkerSpec, main
@@ -118,15 +118,18 @@ class WorkerHandle:
         future: Future[Done] = Future()
         try:
             self._send(number, future, Run(number, arena.name, stage, arena.put(feeds)))
-            outputs = arena.get(future.result(timeout_s).outputs)
+        except BaseException:  # also feeds that no arena and no message can hold
+            with self._lock:
+                self._pending.pop(number, None)
+            self._give_back(arena)
+            raise
+        try:
+            return arena.get(future.result(timeout_s).outputs)
         except FutureTimeout as exc:
             self.end(f"a call of stage {stage} took longer than {timeout_s:g} s")
             raise WorkerLost(f"the worker process was ended: {self.reason}") from exc
-        except BackendError:
-            self._give_back(arena)
-            raise
-        self._give_back(arena)
-        return outputs
+        finally:  # at once, unless the caller was interrupted: then once the worker is done with the arena
+            future.add_done_callback(lambda _: self._give_back(arena))
 
     def _give_back(self, arena: Arena) -> None:
         if not self.ended.is_set():
@@ -179,7 +182,7 @@ class WorkerHandle:
             if future is not None and isinstance(message, Done):
                 future.set_result(message)
             elif future is not None and isinstance(message, Failed):
-                future.set_exception(BackendError(message.message))
+                future.set_exception((OutOfProfile if message.is_of_shape else BackendError)(message.message))
 
 
 def _received(connection: Connection) -> Message:

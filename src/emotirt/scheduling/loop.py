@@ -35,11 +35,13 @@ class Computed:
         batch: what ran.
         moment: when.
         failed_items: members whose outcome is an exception.
+        effort_s: time since the batch before it, as far as lanes were busy; with half of them busy, half of it.
     """
 
     batch: Batch
     moment: Moment
     failed_items: int
+    effort_s: float = 0.0
 
 
 class Loop:
@@ -79,6 +81,7 @@ class Loop:
         self._jobs_at_once = jobs_at_once
         self._not_begun: deque[Job] = deque()
         self._computing = 0
+        self._effort_s = self._effort_until_s = 0.0
         self._is_closed = False
         self._is_stopped = False
         self._lanes = [
@@ -207,6 +210,7 @@ class Loop:
                     wake_s = self._lists.wake_s(now_s)
                     self._changed.wait(None if wake_s is None else max(0.0, wake_s - now_s))
                     continue
+                self._take_effort(now_s)
                 self._computing += 1
             wanted = self._wanted(batch, now_s)
             if wanted is not None:
@@ -223,6 +227,7 @@ class Loop:
 
     def _computed(self) -> None:
         with self._changed:
+            self._take_effort(self._clock())
             self._computing -= 1
             self._changed.notify_all()
 
@@ -232,10 +237,22 @@ class Loop:
         moment = Moment(started_s, self._clock() - started_s)
         for task, outcome in zip(batch.tasks, outcomes, strict=True):
             self._add(task.job, task.job.advance(task, outcome, moment))
-        self._on_batch(Computed(batch, moment, sum(isinstance(outcome, Exception) for outcome in outcomes)))
+        failed_items = sum(isinstance(outcome, Exception) for outcome in outcomes)
+        self._on_batch(Computed(batch, moment, failed_items, self._effort_taken()))
+
+    def _take_effort(self, now_s: float) -> None:
+        busy = min(self._computing, self._side_by_side) / self._side_by_side
+        self._effort_s += busy * max(0.0, now_s - self._effort_until_s)
+        self._effort_until_s = now_s
+
+    def _effort_taken(self) -> float:
+        with self._changed:
+            self._take_effort(self._clock())
+            effort_s, self._effort_s = self._effort_s, 0.0
+        return effort_s
 
     def _outcomes(self, batch: Batch) -> list[Any]:
-        """Run a batch; if it fails as a whole, each member alone, so that only the guilty one fails."""
+        """Run a batch; if it fails as a whole, each member that is still wanted alone: only the guilty one fails."""
         stage = self._stages[batch.stage]
         payloads = [task.payload for task in batch.tasks]
         try:
@@ -244,11 +261,15 @@ class Loop:
             if len(payloads) == 1:
                 return [exc]
             logger.warning("a batch of %d of stage %s failed; trying each alone", len(payloads), batch.stage)
-        return [self._outcome_alone(stage, payload) for payload in payloads]
+        return [self._outcome_alone(stage, task) for task in batch.tasks]
 
-    def _outcome_alone(self, stage: Stage, payload: Any) -> Any:
+    def _outcome_alone(self, stage: Stage, task: Task) -> Any:
+        if task.job.is_late(self._clock()):
+            self.expire(task.job)
+        if not task.job.is_running:  # and so its outcome is looked at by nobody
+            return None
         try:
-            return _checked(stage.run([payload]), 1)[0]
+            return _checked(stage.run([task.payload]), 1)[0]
         except Exception as exc:  # the edge of the request
             return exc
 

@@ -46,6 +46,7 @@ class WorkerSettings:
         failures: so many failed calls in a row end the worker.
         return_s: without a CPU in its place, how long a call waits for the worker to come back.
         arena_bytes: shared memory of a call in flight; larger calls take the slower way through the pipe.
+        sabotage_path: a file that orders faults, for a fault campaign; see ``scheduling.sabotage``.
     """
 
     bundle_path: Path | None = None
@@ -60,6 +61,7 @@ class WorkerSettings:
     failures: int = 3
     return_s: float = 30.0
     arena_bytes: int = 8 * 1024**2
+    sabotage_path: Path | None = None
 
 
 class Supervisor:
@@ -231,5 +233,6 @@ class Supervisor:
             self._spec.stages,
             tuple(arena.name for arena in arenas),
             self._settings.beat_s,
+            self._settings.sabotage_path,
         )
         return WorkerHandle(spec, arenas, self._settings.hang_s)

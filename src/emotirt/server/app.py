@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from emotirt.engine.live import AsyncEngine
 from emotirt.errors import EmotiRTError
+from emotirt.server.document import document_of
 from emotirt.server.edge import Edge
 from emotirt.server.errors import Problem, problem_from_error, problem_from_status, problem_from_validation
 from emotirt.server.health import health_router
@@ -19,6 +20,7 @@ from emotirt.server.metrics import Metrics, metrics_router
 from emotirt.server.openai import openai_router
 from emotirt.server.page import page_router
 from emotirt.server.settings import ServerSettings
+from emotirt.server.voices import voices_router
 from emotirt.server.websocket import websocket_router
 
 
@@ -38,11 +40,19 @@ def create_app(engine: AsyncEngine, settings: ServerSettings, metrics: Metrics) 
         redoc_url=None,
     )
     metrics.watch(engine.stats)
-    api = (openai_router(engine), health_router(engine), metrics_router(metrics), websocket_router(engine))
+    api = (
+        openai_router(engine),
+        voices_router(engine),
+        health_router(engine),
+        metrics_router(metrics),
+        websocket_router(engine),
+    )
     for router in (*api, page_router()):
         app.include_router(router)
     for error, handler in _HANDLERS.items():
         app.add_exception_handler(error, handler)
+    document = document_of(app)
+    app.openapi = lambda: document  # type: ignore[method-assign]  # as FastAPI's manual has it
     return Edge(app, settings, metrics.answered)
 
 

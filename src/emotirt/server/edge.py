@@ -23,6 +23,11 @@ logger = logging.getLogger(__name__)
 
 OPEN_PATHS = frozenset(("/healthz", "/readyz", *PAGE_PATHS))
 """Answered without a key: for those who watch over the process, and the page that asks for the key."""
+UPLOAD_PATH = "/v1/audio/voices"
+UPLOAD_FRAME_BYTES = 64 * 1024
+"""For what stands around the recordings in a multipart body."""
+MOST_UPLOADS = 8
+"""Bodies with recordings that are held in memory at once."""
 RETRY_KEY_S = 1.0
 DRAINED_BODIES = 16
 """A body too large is read and thrown away up to so many times the limit: who is still sending does not hear us."""
@@ -77,6 +82,7 @@ class Edge:
         self._settings = settings
         self._keys = Keys(settings)
         self._note = note
+        self._uploads = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -124,19 +130,31 @@ class Edge:
             if scope["type"] == "websocket":
                 await self._app(scope, receive, reply)
                 return None
+            return await self._answered(scope, receive, reply)
+        finally:
+            self._keys.left(key)
+
+    async def _answered(self, scope: Scope, receive: Receive, reply: _Reply) -> Problem | None:
+        is_upload = scope["path"] == UPLOAD_PATH and scope["method"] == "POST"
+        if is_upload and self._uploads >= MOST_UPLOADS:
+            return problem_from_error(Overloaded(f"{self._uploads} recordings are being sent, the most at once", 1.0))
+        self._uploads += is_upload
+        try:
             body = await self._body(scope, receive)
             if isinstance(body, Problem):
                 return body
             await self._app(scope, _replayed(body, receive), reply)
         finally:
-            self._keys.left(key)
+            self._uploads -= is_upload
         return None
 
     async def _body(self, scope: Scope, receive: Receive) -> bytes | Problem:
         """Read the body, of a bounded size in a bounded time."""
-        most = self._settings.max_body_bytes
+        is_upload = scope["path"] == UPLOAD_PATH
+        most = self._settings.max_upload_bytes + UPLOAD_FRAME_BYTES if is_upload else self._settings.max_body_bytes
+        what = "a shorter recording" if is_upload else "less text, or a shorter recording"
         too_large = Problem(
-            413, f"the body is larger than {most} bytes; send less text", code="body_too_large",
+            413, f"the body is larger than {most} bytes; send {what}", code="body_too_large",
             headers={"connection": "close"},
         )  # fmt: skip
         declared = _header(scope, b"content-length")
@@ -164,20 +182,20 @@ class _Reply:
         self.is_begun = self.is_complete = False
 
     async def __call__(self, message: MutableMapping[str, Any]) -> None:
-        if message["type"] in ("http.response.start", "websocket.accept"):
+        if message["type"] in ("http.response.start", "websocket.accept", "websocket.http.response.start"):
             self.is_begun, self.status = True, message.get("status", 101)
             message["headers"] = [*message.get("headers", ()), (b"x-request-id", self._request_id.encode())]
         elif message["type"] == "websocket.close":
             self.is_begun = self.is_complete = True
             self.status = self.status or 403
-        elif message["type"] == "http.response.body":
+        elif message["type"] in ("http.response.body", "websocket.http.response.body"):
             self.is_complete = not message.get("more_body", False)
         await self._send(message)
 
 
 async def _answer(problem: Problem, scope: Scope, receive: Receive, reply: _Reply) -> None:
-    if scope["type"] == "http":
-        await problem.response()(scope, receive, reply)
+    if scope["type"] == "http" or "websocket.http.response" in scope.get("extensions", {}):
+        await problem.response()(scope, receive, reply)  # to a WebSocket: its handshake is answered as any request is
     else:
         await reply({"type": "websocket.close", "code": POLICY, "reason": problem.message[:100]})
 

@@ -51,6 +51,8 @@ RULES: dict[type[Exception], Rule] = {
     errors.EmptyText: Rule(400, INVALID, "empty_text", "input"),
     errors.TextTooLong: Rule(400, INVALID, "text_too_long", "input"),
     errors.UnknownVoice: Rule(400, INVALID, "unknown_voice", "voice"),
+    errors.VoiceExists: Rule(409, INVALID, "voice_exists", "name"),
+    errors.VoiceUnusable: Rule(400, INVALID, "voice_unusable", "voice"),
     errors.UnknownEmotion: Rule(400, INVALID, "unknown_emotion", "emotion"),
     errors.UnknownModel: Rule(404, INVALID, "model_not_found", "model"),
     errors.UnknownSymbol: Rule(400, INVALID, "unknown_symbol", "input"),
@@ -67,10 +69,15 @@ RULES: dict[type[Exception], Rule] = {
     errors.BuildError: _ours(500, "internal_error"),
     errors.ExportFailed: _ours(500, "internal_error"),
     errors.ImportFailed: _ours(500, "internal_error"),
+    errors.PlanFailed: _ours(500, "internal_error"),
     errors.ParityFailed: _ours(500, "internal_error"),
     errors.TrainingError: _ours(500, "internal_error"),
     errors.BackendError: _ours(503, "backend_failed"),
     errors.BackendUnavailable: _ours(503, "backend_unavailable"),
+    errors.OutOfProfile: _ours(503, "backend_failed"),
+    errors.DeviceOutOfMemory: _ours(503, "backend_failed"),
+    errors.DeviceFault: _ours(503, "backend_failed"),
+    errors.PlanUnusable: _ours(503, "backend_unavailable"),
     errors.WorkerLost: _ours(503, "backend_failed"),
     errors.OutputPoisoned: _ours(503, "backend_failed"),
 }
@@ -150,6 +157,8 @@ def problem_from_validation(found: Sequence[Mapping[str, Any]]) -> Problem:
 def _headers(error: Exception) -> dict[str, str]:
     if isinstance(error, errors.Overloaded):
         return {"retry-after": str(max(1, math.ceil(error.retry_after_s))), "x-should-retry": "true"}
+    if isinstance(error, errors.EngineClosed):
+        return {"retry-after": "1"}  # of another server, or of the next one here
     if isinstance(error, errors.DeadlineExceeded):
         return {"x-should-retry": "false"}
     return {}

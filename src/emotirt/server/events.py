@@ -18,9 +18,10 @@ class EventWriter:
     comes before its first audio, ``speech.audio.done`` ends it all, ``error`` (ours) does so when something fails.
     """
 
-    def __init__(self, timestamp_kinds: Collection[str], sample_rate_hz: int) -> None:
-        """Write timestamps of ``timestamp_kinds``; ``sample_rate_hz`` is the engine's."""
+    def __init__(self, timestamp_kinds: Collection[str], sample_rate_hz: int, seed: int | None = None) -> None:
+        """Write timestamps of ``timestamp_kinds``; ``sample_rate_hz`` is the engine's; ``seed`` is sent back."""
         self._kinds = timestamp_kinds
+        self._seed = seed
         self._sample_rate_hz = sample_rate_hz
         self._tokens = self._frames = 0
 
@@ -43,6 +44,8 @@ class EventWriter:
             "total_tokens": self._tokens + self._frames,
         }
         event: dict[str, object] = {"type": "speech.audio.done", "usage": usage}
+        if self._seed is not None:
+            event["seed"] = self._seed
         if warnings:
             event["warnings"] = list(warnings)
         return _event(event)

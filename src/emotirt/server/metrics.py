@@ -11,6 +11,7 @@ from prometheus_client.registry import Collector
 from starlette.responses import Response
 
 from emotirt.engine.observe import BackendRecord, BatchRecord, EngineStats, RequestRecord
+from emotirt.server.replies import EVERYWHERE, errors_of
 
 MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _STEPS_S = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0, 30.0)
@@ -32,6 +33,7 @@ _GAUGES = {
     "waiting_vocoder": "vocoder windows waiting",
     "backlog_tokens": "tokens accepted and not yet spoken",
     "tokens_per_s": "measured throughput",
+    "audio_per_s": "seconds of audio that could be made in a second, measured",
 }
 
 
@@ -112,9 +114,10 @@ def _public(name: str) -> str:
 
 def metrics_router(metrics: Metrics) -> APIRouter:
     """Return the routes."""
-    router = APIRouter()
+    router = APIRouter(tags=["operation"], responses=errors_of(*EVERYWHERE))
+    text = {"schema": {"type": "string"}}
 
-    @router.get("/metrics", tags=["operation"], response_class=Response)
+    @router.get("/metrics", response_class=Response, responses={200: {"content": {"text/plain": text}}})
     async def show_metrics() -> Response:
         """Give all metrics in Prometheus' text format."""
         return Response(generate_latest(metrics.registry), media_type=MEDIA_TYPE)

@@ -1,4 +1,4 @@
-"""OpenAI's speech endpoints: ``POST /v1/audio/speech``, ``GET /v1/models``, ``GET /v1/audio/voices``."""
+"""OpenAI's speech endpoints: ``POST /v1/audio/speech``, ``GET /v1/models``."""
 
 from __future__ import annotations
 
@@ -14,6 +14,15 @@ from emotirt.engine.live import AsyncEngine
 from emotirt.engine.stream import AsyncSpeechStream
 from emotirt.errors import InvalidRequest, UnknownModel
 from emotirt.server.events import EventWriter
+from emotirt.server.replies import (
+    EVERYWHERE,
+    SSE_MEDIA_TYPE,
+    ModelList,
+    ModelObject,
+    errors_of,
+    reply_of,
+    speech_responses,
+)
 from emotirt.server.schemas import SpeechBody
 from emotirt.server.speech import (
     AudioWriter,
@@ -25,14 +34,8 @@ from emotirt.server.speech import (
 )
 from emotirt.types import Chunk
 
-SSE_MEDIA_TYPE = "text/event-stream"
 GONE = 499
 """Status in our log for a client that left before there was anything to send."""
-_ERROR: dict[str, object] = {"description": "an error in OpenAI's shape", "content": {"application/json": {}}}
-_RESPONSES: dict[int | str, dict[str, object]] = {
-    200: {"description": "audio, or events that carry it", "content": {"audio/*": {}, SSE_MEDIA_TYPE: {}}},
-    **dict.fromkeys((400, 401, 404, 408, 413, 422, 429, 500, 503, 504), _ERROR),
-}
 
 
 @dataclass(slots=True)
@@ -76,37 +79,24 @@ class _Reply:
 
 def openai_router(engine: AsyncEngine) -> APIRouter:
     """Return the routes."""
-    router = APIRouter(prefix="/v1", tags=["speech"])
+    router = APIRouter(prefix="/v1", tags=["speech"], responses=errors_of(*EVERYWHERE))
 
-    @router.post("/audio/speech", response_class=Response, responses=_RESPONSES)
+    @router.post("/audio/speech", response_class=Response, responses=speech_responses())
     async def create_speech(body: SpeechBody, request: Request) -> Response:
         """Speak a text, streamed while it is being made."""
         return await _speech(body, request, engine)
 
-    @router.get("/models")
+    @router.get("/models", responses=reply_of(ModelList))
     async def list_models() -> dict[str, object]:
         """List the bundle, and OpenAI's names that stand for it."""
         return {"object": "list", "data": [_model(name) for name in model_names(engine)]}
 
-    @router.get("/models/{model}", responses={404: _ERROR})
+    @router.get("/models/{model}", responses=reply_of(ModelObject, 404))
     async def show_model(model: str) -> dict[str, object]:
         """Describe one model."""
         if not is_model(model, engine):
             raise UnknownModel(f"no model {model!r}; available: {', '.join(model_names(engine))}")
         return _model(model)
-
-    @router.get("/audio/voices")
-    async def list_voices() -> dict[str, object]:
-        """List voices and emotions."""
-        voices = [
-            {
-                "id": voice.name, "object": "audio.voice", "name": voice.name, "language": voice.language,
-                "sex": voice.sex, "description": voice.description, "licence": voice.licence,
-            }
-            for voice in engine.voices
-        ]  # fmt: skip
-        emotions = [{"name": emotion.name, "aliases": list(emotion.aliases)} for emotion in engine.emotions]
-        return {"object": "list", "data": voices, "emotions": emotions}
 
     return router
 
@@ -123,8 +113,10 @@ async def _speech(body: SpeechBody, request: Request, engine: AsyncEngine) -> Re
     first = await _first_chunk(stream, request)
     if first is None:
         return Response(status_code=GONE)
-    events = EventWriter(kinds, engine.sample_rate_hz) if is_sse else None
+    events = EventWriter(kinds, engine.sample_rate_hz, body.seed) if is_sse else None
     headers = _headers(stream, first, target.sample_rate_hz)
+    if body.seed is not None:
+        headers["x-emotirt-seed"] = str(body.seed)
     reply = _Reply(stream, first, writer, events)
     return StreamingResponse(
         reply.guarded(), media_type=SSE_MEDIA_TYPE if is_sse else target.media_type, headers=headers

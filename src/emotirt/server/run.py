@@ -15,10 +15,28 @@ from emotirt.errors import InvalidRequest
 from emotirt.server.app import create_app
 from emotirt.server.metrics import Metrics
 from emotirt.server.settings import ServerSettings
+from emotirt.server.wire import http_protocol, websocket_protocol
 
 logger = logging.getLogger("emotirt.server")
 
 BACKLOG = 2048
+FORCE_S = 0.1
+"""How soon a second Ctrl-C is noticed."""
+SENDING_S = 5
+"""For what was made to reach its clients, once the engine is closed."""
+
+
+class ClientMistakes(logging.Filter):
+    """Makes one line of what uvicorn logs with a traceback though only the client is to blame."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass, without a traceback where text from a client was no UTF-8."""
+        if record.exc_info and isinstance(record.exc_info[1], UnicodeDecodeError):
+            record.exc_info, record.levelno, record.levelname = None, logging.WARNING, "WARNING"
+        return True
+
+
+_CLIENT_MISTAKES = ClientMistakes()
 
 
 def run_server(settings: ServerSettings) -> None:
@@ -35,18 +53,42 @@ def run_server(settings: ServerSettings) -> None:
 async def _serve(settings: ServerSettings, listener: socket.socket) -> None:
     metrics = Metrics()
     engine = await AsyncEngine.open(
-        settings.bundle, settings.backend, settings.threads, settings.engine, observers=(metrics,)
+        settings.bundle,
+        settings.backend,
+        settings.threads,
+        settings.engine,
+        observers=(metrics,),
+        voices_path=settings.voices,
     )
     async with engine:
-        server = uvicorn.Server(uvicorn_config(engine, settings, metrics))
+        server = DrainingServer(uvicorn_config(engine, settings, metrics), engine, settings.drain_s)
         host, port = listener.getsockname()[:2]
         sys.stderr.write(f"emotirt: listening on http://{f'[{host}]' if ':' in host else host}:{port}\n")
         await server.serve(sockets=[listener])
-        await engine.close(settings.drain_s)
+
+
+class DrainingServer(uvicorn.Server):
+    """Told to stop, it lets running requests end and meanwhile says to whoever asks that it takes no more."""
+
+    def __init__(self, config: uvicorn.Config, engine: AsyncEngine, drain_s: float) -> None:
+        """Serve ``engine``, which it closes at the end."""
+        super().__init__(config)
+        self._engine = engine
+        self._drain_s = drain_s
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close the engine, still listening, then every connection; being told twice cuts what is running."""
+        logger.info("told to stop: running requests have %g s to end", self._drain_s)
+        closing = asyncio.create_task(self._engine.close(self._drain_s))
+        while not (closing.done() or self.force_exit):
+            await asyncio.wait({closing}, timeout=FORCE_S)
+        await super().shutdown(sockets)
+        await closing
 
 
 def uvicorn_config(engine: AsyncEngine, settings: ServerSettings, metrics: Metrics) -> uvicorn.Config:
     """Return how uvicorn serves the application; it logs no request, we do."""
+    logging.getLogger("uvicorn.error").addFilter(_CLIENT_MISTAKES)
     return uvicorn.Config(
         create_app(engine, settings, metrics),
         log_config=None,
@@ -54,9 +96,10 @@ def uvicorn_config(engine: AsyncEngine, settings: ServerSettings, metrics: Metri
         access_log=False,
         lifespan="off",
         server_header=False,
-        ws="websockets-sansio",
+        http=http_protocol(settings.send_timeout_s, settings.body_timeout_s),
+        ws=websocket_protocol(settings.send_timeout_s),
         ws_max_size=settings.max_body_bytes,
-        timeout_graceful_shutdown=max(1, round(settings.drain_s)),
+        timeout_graceful_shutdown=SENDING_S,
     )
 
 

@@ -9,10 +9,13 @@ from pydantic import BaseModel, ConfigDict, Field
 MAX_INPUT_CHARACTERS = 100_000
 """Longer is refused unread; the engine's own limit, past which a text is cut with a warning, is lower."""
 MAX_NAME_CHARACTERS = 200
+MAX_RECORDING_CHARACTERS = 14 * 1024**2
+"""10 MiB as base64; the limit of bodies is lower by default."""
 _STRICT = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARACTERS)]
-TimestampKind = Literal["word", "phoneme"]
+Recording = Annotated[str, Field(min_length=1, max_length=MAX_RECORDING_CHARACTERS)]
+TimestampKind = Literal["word", "phoneme", "viseme"]
 
 
 class VoiceById(BaseModel):
@@ -33,10 +36,16 @@ class Style(BaseModel):
         speed: speaking rate, 1 is the voice's own.
         emotion: a name or alias, English or Chinese; goes before one in the instructions.
         intensity: of the emotion, 0 to 1.5.
+        pitch: shift of the voice's pitch in semitones.
+        pitch_range: how far pitch departs from its mean, 1 is the voice's own, 0 a monotone.
+        energy: change of loudness in decibels.
         sample_rate: of the audio in Hz; the default is 24000 for pcm and the bundle's own for the rest.
         priority: ``live`` goes before ``bulk``.
         deadline_ms: to the first audio.
-        timestamps: when words, phonemes or both sound.
+        reference_audio: a recording of the speaker, in place of a voice: a file as base64, or as a data URL.
+        emotion_audio: a recording that sounds as this should, of any speaker, in place of an emotion; likewise.
+        timestamps: when words, phonemes, visemes or several of them sound.
+        seed: nothing is random, so that every seed gives the same speech; it is sent back as it came.
     """
 
     model_config = _STRICT
@@ -47,10 +56,16 @@ class Style(BaseModel):
     speed: Annotated[float, Field(ge=0.25, le=4.0)] = 1.0
     emotion: Name | None = None
     intensity: Annotated[float, Field(ge=0.0, le=1.5)] | None = None
+    pitch: Annotated[float, Field(ge=-12.0, le=12.0)] = 0.0
+    pitch_range: Annotated[float, Field(ge=0.0, le=3.0)] = 1.0
+    energy: Annotated[float, Field(ge=-20.0, le=20.0)] = 0.0
     sample_rate: Annotated[int, Field(ge=8_000, le=192_000)] | None = None
     priority: Literal["live", "bulk"] = "live"
     deadline_ms: Annotated[float, Field(gt=0)] | None = None
-    timestamps: TimestampKind | Annotated[list[TimestampKind], Field(max_length=2)] | None = None
+    reference_audio: Recording | None = None
+    emotion_audio: Recording | None = None
+    timestamps: TimestampKind | Annotated[list[TimestampKind], Field(max_length=3)] | None = None
+    seed: Annotated[int, Field(gt=-(2**53), lt=2**53)] | None = None
 
     @property
     def voice_name(self) -> str | None:

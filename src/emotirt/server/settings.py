@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from emotirt.engine.settings import EngineSettings
 from emotirt.errors import InvalidRequest
+from emotirt.scheduling.admission import AdmissionLimits
+from emotirt.scheduling.supervisor import WorkerSettings
 
 PREFIX = "EMOTIRT_"
 KILOBYTE = 1024
@@ -25,18 +27,23 @@ class ServerSettings(BaseModel):
         host: address to listen on.
         port: port to listen on, 0 for any free one.
         bundle: directory of the bundle, None for the one inside the package.
+        voices: directory of the user's voices, None for the user's own.
         backend: name of a backend, or ``auto``.
         threads: CPU threads, None for one a core.
         isolation: ``worker`` puts the backend into a process of its own, ``inline`` does not, ``auto`` lets it decide.
         api_keys: accepted keys, separated by commas; empty for none.
         requests_per_key: requests that one key may have running at once, 0 for no limit.
         requests_at_once: requests that are spoken at once, more wait in order of arrival; None for no bound.
+        feeds_listeners: refuse a live request (429) rather than let its listener, or those before it, run dry.
         allow_public: listen on a public address without any key.
         live_deadline_s: to the first audio of a live request that names no deadline.
         drain_s: how long running requests may take to end once the server is told to stop.
-        max_body_bytes: largest request body.
-        body_timeout_s: how long a client may take to send its body.
+        max_body_bytes: largest request body, but for recordings.
+        max_upload_bytes: largest body that brings recordings of a voice, without its frame.
+        body_timeout_s: how long a client may take to send its body, and before it the head of a request.
+        send_timeout_s: how long a client may take nothing of what is sent to it.
         log_level: of the server's own log.
+        sabotage: a file that orders faults of the worker process; only for a fault campaign.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -44,18 +51,23 @@ class ServerSettings(BaseModel):
     host: str = Field("127.0.0.1", min_length=1)
     port: int = Field(8880, ge=0, le=65535)
     bundle: Path | None = None
+    voices: Path | None = None
     backend: str = "auto"
     threads: int | None = Field(None, ge=1)
     isolation: Literal["auto", "worker", "inline"] = "auto"
     api_keys: str = Field("", repr=False)
     requests_per_key: int = Field(0, ge=0)
     requests_at_once: int | None = Field(None, ge=1)
+    feeds_listeners: bool = True
     allow_public: bool = False
     live_deadline_s: float = Field(0.5, gt=0)
     drain_s: float = Field(30.0, ge=0, le=3600)
     max_body_bytes: int = Field(512 * KILOBYTE, ge=KILOBYTE)
+    max_upload_bytes: int = Field(10 * 1024 * KILOBYTE, ge=KILOBYTE)
     body_timeout_s: float = Field(30.0, gt=0)
+    send_timeout_s: float = Field(30.0, gt=0)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
+    sabotage: Path | None = None
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -66,7 +78,11 @@ class ServerSettings(BaseModel):
     def engine(self) -> EngineSettings:
         """How the engine schedules."""
         return EngineSettings(
-            isolation=self.isolation, live_deadline_s=self.live_deadline_s, requests_at_once=self.requests_at_once
+            isolation=self.isolation,
+            live_deadline_s=self.live_deadline_s,
+            requests_at_once=self.requests_at_once,
+            admission=AdmissionLimits(feeds_listeners=self.feeds_listeners),
+            worker=WorkerSettings(sabotage_path=self.sabotage),
         )
 
     def check_bind(self) -> None:

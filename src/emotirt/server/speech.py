@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from emotirt.audio.encode import audio_format, open_encoder
 from emotirt.audio.resample import StreamResampler
 from emotirt.bundle.manifest import NEUTRAL
 from emotirt.engine.live import AsyncEngine
 from emotirt.engine.request import SpeechOptions, SpeechRequest
-from emotirt.errors import UnknownModel
+from emotirt.errors import InvalidAudio, UnknownModel
 from emotirt.server.schemas import Style
 from emotirt.types import FloatArray, Priority, Prosody
 from emotirt.voices.instructions import InstructedStyle, combined, style_from_instructions
@@ -59,6 +60,8 @@ def request_from_style(text: str, style: Style, engine: AsyncEngine) -> SpeechRe
     if style.model is not None and not is_model(style.model, engine):
         raise UnknownModel(f"no model {style.model!r}; available: {', '.join(model_names(engine))}")
     instructed, prompt = _instructed(style, engine)
+    if style.emotion_audio is not None:
+        instructed, prompt = replace(instructed, emotion=None, intensity=1.0), None
     intensity = style.intensity
     if intensity is None:
         intensity = instructed.intensity if style.emotion is None else 1.0
@@ -67,9 +70,28 @@ def request_from_style(text: str, style: Style, engine: AsyncEngine) -> SpeechRe
         _voice(style.voice_name, engine),
         style.emotion or instructed.emotion or NEUTRAL,
         intensity,
-        combined(Prosody(speed=style.speed), instructed.prosody),
+        combined(Prosody(style.speed, style.pitch, style.pitch_range, style.energy), instructed.prosody),
         prompt,
+        recording_from_text("reference_audio", style.reference_audio),
+        recording_from_text("emotion_audio", style.emotion_audio),
     )
+
+
+def recording_from_text(field: str, text: str | None) -> bytes | None:
+    """Decode base64, bare or in a data URL.
+
+    Raises: InvalidAudio: it is neither.
+    """
+    if text is None:
+        return None
+    _, comma, rest = text.partition(",") if text[:5].casefold() == "data:" else ("", ",", text)
+    try:
+        data = base64.b64decode("".join(rest.split()), validate=True) if comma else b""
+    except ValueError:
+        data = b""
+    if not data:
+        raise InvalidAudio(f"{field} is not base64; send the bytes of a wav, flac, mp3, ogg or m4a file as base64")
+    return data
 
 
 def options_from_style(style: Style, request_id: str, strict: bool = False, is_later: bool = False) -> SpeechOptions:

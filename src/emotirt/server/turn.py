@@ -13,6 +13,13 @@ from emotirt.server.speech import AudioTarget, AudioWriter, options_from_style, 
 from emotirt.synthesis.times import timestamps_from_spoken
 from emotirt.text.split import split_sentences
 
+AHEAD_CHARACTERS = 16
+"""The word after a full stop, which may decide whether it ends a sentence."""
+RUN_CHARACTERS = 256
+"""Marks, quotes and spaces in a row; where there are more, the first of them do not matter."""
+BEHIND_CHARACTERS = 32
+"""The word before a full stop, which may be an abbreviation."""
+
 
 class Turn:
     """Speaks; reset by a flush or a cancellation."""
@@ -68,7 +75,24 @@ class Turn:
             await self._socket.send_bytes(audio)
 
 
-def spoken_part(text: str) -> tuple[str, str]:
-    """Divide what has come so far into whole sentences, and the rest that may still go on."""
-    sentences = split_sentences(text)
-    return "".join(sentences[:-1]), "".join(sentences[-1:])
+def spoken_part(pending: str, piece: str) -> tuple[str, str]:
+    """Divide what has come so far into whole sentences, and the rest that may still go on.
+
+    Args:
+        pending: the rest from before, in which no sentence ends.
+        piece: what has come since.
+    """
+    settled = _settled_characters(pending)  # what trickles in is not read from its beginning every time
+    sentences = split_sentences(pending[settled:] + piece)
+    if len(sentences) < 2:
+        return "", pending + piece
+    return pending[:settled] + "".join(sentences[:-1]), sentences[-1]
+
+
+def _settled_characters(pending: str) -> int:
+    """Return how many characters have no more to say about where the next sentence ends."""
+    place = max(0, len(pending) - AHEAD_CHARACTERS)
+    last_run = max(0, place - RUN_CHARACTERS)
+    while place > last_run and not pending[place - 1].isalnum():
+        place -= 1
+    return max(0, place - BEHIND_CHARACTERS)

@@ -65,7 +65,8 @@ class Session:
         target = target_from_style(first, first.response_format, self._engine)
         request_from_style("", first, self._engine)  # unknown models are refused before any text is sent
         turn = Turn(self._socket, self._engine, first, target)
-        await self._send("started", sample_rate=target.sample_rate_hz, response_format=target.format_name)
+        echoed = {} if first.seed is None else {"seed": first.seed}
+        await self._send("started", sample_rate=target.sample_rate_hz, response_format=target.format_name, **echoed)
         self._begin(turn)
         reader = asyncio.create_task(self._read(turn))
         try:
@@ -113,7 +114,7 @@ class Session:
         self._waiting += len(text)
         if self._waiting > WAITING_CHARACTERS:
             raise Refused(_too_much(f"more than {WAITING_CHARACTERS} characters wait to be spoken"))
-        ready, self._text = spoken_part(self._text + text)
+        ready, self._text = spoken_part(self._text, text)
         self._put(ready)
 
     def _put(self, text: str) -> None:

@@ -9,14 +9,11 @@ from typing import TypeVar
 import numpy as np
 
 from emotirt.errors import BackendError
+from emotirt.runtime.durations import MAX_FRAMES, fitted_durations
 from emotirt.runtime.runner import Array, Runner
 from emotirt.synthesis.batch import BatchLimits, decoder_feeds, grouped, text_encoder_feeds
 from emotirt.types import FloatArray, IntArray, Utterance
 from emotirt.voices.condition import Condition
-
-MAX_FRAMES = 4096
-"""Longest utterance, 65 s at the default hop; the memory of the decoder's attention grows with the square of it."""
-
 
 Made = TypeVar("Made")
 
@@ -72,19 +69,26 @@ class AcousticStages:
 
         Raises: BackendError: a stage failed or gave values that are not finite.
         """
-        return [_raised(outcome) for outcome in self.outcomes(utterances, conditions)]
+
+        def spoken(group: Sequence[int]) -> list[Acoustic | BackendError]:
+            return self.outcomes([utterances[i] for i in group], [conditions[i] for i in group])
+
+        return [raised(outcome) for outcome in outcomes_apart(spoken, range(len(utterances)))]
 
     def outcomes(
         self, utterances: Sequence[Utterance], conditions: Sequence[Condition]
     ) -> list[Acoustic | BackendError]:
-        """Do as ``speak``, with an error in the place of each utterance that failed; the others are unharmed."""
+        """Do as ``speak``, with an error in the place of each utterance whose values are not finite.
+
+        Raises: BackendError: a stage failed, and nobody knows for whom; each may be tried alone.
+        """
 
         def encode(group: Sequence[int]) -> list[_Encoded | BackendError]:
             return self._encoded([utterances[i] for i in group], [conditions[i] for i in group])
 
         encoded: list[_Encoded | BackendError] = [_NOTHING] * len(utterances)
         for group in grouped([item.token_count for item in utterances], self._limits.items, self._limits.padded_tokens):
-            for index, item in zip(group, outcomes_apart(encode, group), strict=True):
+            for index, item in zip(group, encode(group), strict=True):
                 encoded[index] = item
         good = [(place, entry) for place, entry in enumerate(encoded) if not isinstance(entry, BackendError)]
 
@@ -97,7 +101,7 @@ class AcousticStages:
         ]
         frames = [int(entry.durations.sum()) for _, entry in good]
         for group in grouped(frames, self._limits.items, self._limits.padded_frames):
-            for member, outcome in zip(group, outcomes_apart(decode, group), strict=True):
+            for member, outcome in zip(group, decode(group), strict=True):
                 outcomes[good[member][0]] = outcome
         return outcomes
 
@@ -140,20 +144,6 @@ class AcousticStages:
         self._decoder.close()
 
 
-def fitted_durations(durations: FloatArray, most_frames: int) -> FloatArray:
-    """Shorten durations proportionally until they add up to ``most_frames``; shorter ones stay as they are.
-
-    Returns: float32 [tokens], integer-valued, at least 1 frame in total.
-    """
-    total = float(durations.sum(dtype=np.float64))
-    if total < 1.0:
-        return np.concatenate((np.ones(1, dtype=np.float32), np.zeros(len(durations) - 1, dtype=np.float32)))
-    if total <= most_frames:
-        return durations
-    ends = np.rint(np.cumsum(durations, dtype=np.float64) * (most_frames / total))
-    return np.diff(ends, prepend=0.0).astype(np.float32)
-
-
 def outcomes_apart(
     run: Callable[[Sequence[int]], list[Made | BackendError]], members: Sequence[int]
 ) -> list[Made | BackendError]:
@@ -171,7 +161,8 @@ def outcomes_apart(
     return [outcome for member in members for outcome in outcomes_apart(run, [member])]
 
 
-def _raised(outcome: Made | BackendError) -> Made:
+def raised(outcome: Made | BackendError) -> Made:
+    """Return what was made, or raise the error in its place."""
     if isinstance(outcome, BackendError):
         raise outcome
     return outcome

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
-from emotirt.bundle.contract import DECODER, TEXT_ENCODER, VOCODER
+from emotirt.bundle.contract import DECODER, PROMPT_ENCODER, TEXT_ENCODER, VOCODER
 from emotirt.bundle.store import Bundle
-from emotirt.runtime.open import open_runner
+from emotirt.runtime.fused import ACOUSTIC, SPEECH
+from emotirt.runtime.open import is_gpu_backend, open_runners, resolve_backend
 from emotirt.synthesis.acoustic import Acoustic, AcousticStages
 from emotirt.synthesis.batch import BatchLimits
+from emotirt.synthesis.fused import FusedAcoustic, FusedSpeech, Spoken
 from emotirt.synthesis.vocoder import BLOCK_FRAMES, FIRST_BLOCK_FRAMES, VocoderStage
 from emotirt.types import FloatArray, Utterance
 from emotirt.voices.condition import Condition
-from emotirt.voices.prompts import open_prompts
+from emotirt.voices.prompts import PromptVectors
 
 _DEFAULT_LIMITS = BatchLimits()
 
@@ -27,20 +29,36 @@ class Pipeline:
         threads: int | None = None,
         limits: BatchLimits = _DEFAULT_LIMITS,
     ) -> None:
-        """Load the stages; raises the errors of ``runtime.open.open_runner``."""
+        """Load the stages, fused where they are on a GPU; raises the errors of ``runtime.open.open_runners``."""
         manifest = bundle.manifest
         self.sample_rate_hz = manifest.sample_rate_hz
         self.hop_samples = manifest.hop_samples
-        self.prompts = open_prompts(bundle, backend, threads)
-        self._acoustic = AcousticStages(
-            open_runner(bundle, TEXT_ENCODER, backend, threads),
-            open_runner(bundle, DECODER, backend, threads),
-            limits,
-            self.prompts.contents if self.prompts is not None and manifest.content_dim else None,
-        )
-        self._vocoder = VocoderStage(
-            open_runner(bundle, VOCODER, backend, threads), manifest.hop_samples, manifest.vocoder_context_frames
-        )
+        backend = resolve_backend(backend, bundle)
+        stages = (ACOUSTIC, SPEECH, VOCODER) if is_gpu_backend(backend) else (TEXT_ENCODER, DECODER, VOCODER)
+        prompts = (PROMPT_ENCODER,) if PROMPT_ENCODER in manifest.stages else ()
+        runners = open_runners(bundle, (*stages, *prompts), backend, threads)
+        self.prompts = PromptVectors(bundle, runners[PROMPT_ENCODER]) if prompts else None
+        contents: Callable[[Sequence[str]], FloatArray] | None = None
+        if self.prompts is not None and manifest.content_dim:
+            contents = self.prompts.contents
+        self._acoustic: AcousticStages | FusedAcoustic
+        self._speech: FusedSpeech | None = None
+        if SPEECH in runners:
+            self._acoustic = FusedAcoustic(runners[ACOUSTIC], limits, contents)
+            self._speech = FusedSpeech(runners[SPEECH], limits, manifest.hop_samples, contents)
+        else:
+            self._acoustic = AcousticStages(runners[TEXT_ENCODER], runners[DECODER], limits, contents)
+        self._vocoder = VocoderStage(runners[VOCODER], manifest.hop_samples, manifest.vocoder_context_frames)
+
+    @property
+    def speaks_at_once(self) -> bool:
+        """Whether the backend makes audio from utterances in one call."""
+        return self._speech is not None
+
+    def spoken(self, utterances: Sequence[Utterance], conditions: Sequence[Condition]) -> list[Spoken]:
+        """Speak utterances in one call a batch, where the backend ``speaks_at_once``; batch-mates change nothing."""
+        assert self._speech is not None
+        return self._speech.speak(utterances, conditions)
 
     def mels(self, utterances: Sequence[Utterance], conditions: Sequence[Condition]) -> list[FloatArray]:
         """Make log-mels in padded batches, each float32 [frames, n_mels]; batch-mates change nothing."""
@@ -68,5 +86,7 @@ class Pipeline:
         """Release every runner."""
         if self.prompts is not None:
             self.prompts.close()
+        if self._speech is not None:
+            self._speech.close()
         self._acoustic.close()
         self._vocoder.close()

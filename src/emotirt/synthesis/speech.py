@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from emotirt.synthesis.acoustic import MAX_FRAMES, Acoustic
+from emotirt.runtime.durations import MAX_FRAMES
 from emotirt.synthesis.finish import finished, gap_after_s
 from emotirt.synthesis.pipeline import Pipeline
-from emotirt.types import Audio, Chunk, FloatArray, SpokenUtterance, Utterance
+from emotirt.types import Audio, Chunk, FloatArray, IntArray, SpokenUtterance, Utterance
 from emotirt.voices.condition import Condition
 
 WHOLE_BLOCK_FRAMES = 512
@@ -75,11 +75,11 @@ class Progress:
             first_audio_s=now.first_audio_s or (total_s if audio_s else 0.0),
         )
 
-    def begin(self, utterance: Utterance, acoustic: Acoustic, hop_samples: int) -> SpokenUtterance:
+    def begin(self, utterance: Utterance, durations_frames: IntArray, hop_samples: int) -> SpokenUtterance:
         """Note where an utterance begins, and warn of one that had to be sped up."""
-        spoken = SpokenUtterance(utterance, acoustic.durations_frames, self.sample_count, hop_samples)
+        spoken = SpokenUtterance(utterance, durations_frames, self.sample_count, hop_samples)
         self.spoken.append(spoken)
-        if len(acoustic.mel) >= MAX_FRAMES:
+        if durations_frames.sum() >= MAX_FRAMES:
             self.warnings.append(
                 f"{utterance.text[:40]!r} was too long at this speed and was sped up to {MAX_FRAMES} frames"
             )
@@ -152,12 +152,14 @@ def speak_whole(pipeline: Pipeline, plan: SpeechPlan) -> tuple[Audio, Progress]:
     Raises: BackendError: a stage failed.
     """
     progress = plan.progress()
+    if pipeline.speaks_at_once:
+        return _spoken_at_once(pipeline, plan, progress)
     started = time.perf_counter()
     made = pipeline.acoustics(plan.utterances, [plan.condition] * len(plan.utterances))
     progress.add(acoustic_s=time.perf_counter() - started)
     parts = []
     for index, (utterance, acoustic) in enumerate(zip(plan.utterances, made, strict=True)):
-        progress.begin(utterance, acoustic, pipeline.hop_samples)
+        progress.begin(utterance, acoustic.durations_frames, pipeline.hop_samples)
         started = time.perf_counter()
         samples = np.concatenate(list(pipeline.stream(acoustic.mel, WHOLE_BLOCK_FRAMES, WHOLE_BLOCK_FRAMES)))
         gap_s = gap_after_s(utterance, index == len(made) - 1)
@@ -169,13 +171,28 @@ def speak_whole(pipeline: Pipeline, plan: SpeechPlan) -> tuple[Audio, Progress]:
     return audio, progress
 
 
+def _spoken_at_once(pipeline: Pipeline, plan: SpeechPlan, progress: Progress) -> tuple[Audio, Progress]:
+    """Speak in one call; all of its time counts as the vocoder's, which has nearly all of the work."""
+    started = time.perf_counter()
+    parts = []
+    spoken = pipeline.spoken(plan.utterances, [plan.condition] * len(plan.utterances))
+    for index, (utterance, item) in enumerate(zip(plan.utterances, spoken, strict=True)):
+        progress.begin(utterance, item.durations_frames, pipeline.hop_samples)
+        gap_s = gap_after_s(utterance, index == len(spoken) - 1)
+        parts.append(finished(item.samples, pipeline.sample_rate_hz, True, gap_s))
+        progress.sample_count += len(parts[-1])
+    audio = Audio(np.concatenate(parts), pipeline.sample_rate_hz)
+    progress.add(vocoder_s=time.perf_counter() - started, audio_s=audio.duration_s)
+    return audio, progress
+
+
 def _chunks(pipeline: Pipeline, plan: SpeechPlan, progress: Progress) -> Iterator[Chunk]:
     last = len(plan.utterances) - 1
     for index, utterance in enumerate(plan.utterances):
         started = time.perf_counter()
         acoustic = pipeline.acoustics([utterance], [plan.condition])[0]
         progress.add(acoustic_s=time.perf_counter() - started)
-        spoken: SpokenUtterance | None = progress.begin(utterance, acoustic, pipeline.hop_samples)
+        spoken: SpokenUtterance | None = progress.begin(utterance, acoustic.durations_frames, pipeline.hop_samples)
         gap_s = gap_after_s(utterance, index == last)
         for samples, is_end in _finished_pieces(pipeline, acoustic.mel, gap_s, progress):
             is_last = is_end and index == last

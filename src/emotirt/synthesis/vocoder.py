@@ -8,9 +8,8 @@ import numpy as np
 
 from emotirt.errors import BackendError
 from emotirt.runtime.runner import Runner
-from emotirt.synthesis.acoustic import outcomes_apart
-from emotirt.synthesis.windows import Window, windows
-from emotirt.types import FloatArray
+from emotirt.synthesis.windows import windows
+from emotirt.types import FloatArray, Window
 
 BLOCK_FRAMES = 96
 """1.5 s at the default hop: 26 frames of context then cost a fifth."""
@@ -55,13 +54,10 @@ class VocoderStage:
         """Vocode windows of one width in one batch.
 
         Args: mels: each float32 [frames, n_mels], all of the same frames, at least one.
-        Returns: for each float32 [frames * hop], or its error; the others are unharmed.
+        Returns: for each float32 [frames * hop], or an error if its values are not finite.
+        Raises: BackendError: the stage failed, and nobody knows for whom; each may be tried alone.
         """
-
-        def vocode(group: Sequence[int]) -> list[FloatArray | BackendError]:
-            return self._rows([mels[index] for index in group])
-
-        return outcomes_apart(vocode, range(len(mels)))
+        return self._rows(mels)
 
     def close(self) -> None:
         """Release the runner."""

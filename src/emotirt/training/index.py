@@ -11,22 +11,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from emotirt.audio.speech_span import PEAK_LIMIT, SPEECH_LEVEL_DBFS, speech_span
 from emotirt.training.corpus import SAMPLE_RATE_HZ, Clip, Row, decode, iter_files, text_fraction, with_offsets
 from emotirt.types import FloatArray
 
 HOP_SAMPLES = 256
-TRIM_BELOW_PEAK_DB = 38.0
-TRIM_ABOVE_FLOOR_DB = 9.0
-TRIM_LEAST_DB = 18.0
-"""Frames count as speech that are within 38 dB of the loud ones and 9 dB above the noise floor; noisy recordings keep
-at least what is within 18 dB of the loud ones."""
-SPEECH_FROM_HZ = (80.0, 130.0)
-"""What is below the first does not count as speech, what is above the second does in full: hum hid silences."""
-KEEP_BEFORE_S = 0.08
-KEEP_AFTER_S = 0.14
-SPEECH_LEVEL_DBFS = -23.0
-"""Level of the active part of speech that clips are set to."""
-PEAK_LIMIT = 0.95
 LEVEL_PER_SPEAKER = frozenset({"emodb"})
 """Corpora whose loudness differences are meant (acted emotion): one gain a speaker, not a clip."""
 TEST_FRACTIONS = {"kathleen": 0.07, "ljspeech": 0.07, "aishell": 0.11, "speechocean762": 0.05, "cmn-words": 0.03}
@@ -52,36 +41,6 @@ class Analysis:
     level_dbfs: float
     peak: float
     f0_hz: NDArray[np.float16]
-
-
-def without_hum(samples: FloatArray) -> FloatArray:
-    """Remove what lies below speech, float32 [samples]."""
-    spectrum = np.fft.rfft(samples)
-    frequencies_hz = np.fft.rfftfreq(len(samples), 1.0 / SAMPLE_RATE_HZ)
-    low_hz, high_hz = SPEECH_FROM_HZ
-    kept = spectrum * np.clip((frequencies_hz - low_hz) / (high_hz - low_hz), 0.0, 1.0)
-    return np.fft.irfft(kept, len(samples)).astype(np.float32)
-
-
-def speech_span(samples: FloatArray) -> tuple[int, int, float]:
-    """Find where speech starts and ends, with margins, and the active level.
-
-    Returns: first sample, end sample, level in dBFS of the frames above the threshold.
-    """
-    step = SAMPLE_RATE_HZ // 100
-    count = max(1, len(samples) // step)
-    samples = without_hum(samples)
-    power = np.square(np.pad(samples, (0, max(0, step - len(samples))))[: count * step].reshape(count, step)).mean(
-        axis=1
-    )
-    level_db = 10.0 * np.log10(power + 1e-10)
-    floor, peak = np.percentile(level_db, [3, 95])
-    threshold = min(max(peak - TRIM_BELOW_PEAK_DB, floor + TRIM_ABOVE_FLOOR_DB), peak - TRIM_LEAST_DB)
-    active = np.flatnonzero(level_db > threshold)
-    start = max(0, int(active[0] * step - KEEP_BEFORE_S * SAMPLE_RATE_HZ))
-    end = min(len(samples), int((active[-1] + 1) * step + KEEP_AFTER_S * SAMPLE_RATE_HZ))
-    loud = power[level_db > peak - 25.0]
-    return start, end, float(10.0 * np.log10(loud.mean() + 1e-10))
 
 
 def fundamental_hz(samples: FloatArray) -> NDArray[np.float16]:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from emotirt.audio.compare import mel_cepstra
 from emotirt.audio.f0 import f0_track
 from emotirt.audio.mel import log_mel, magnitude_spectrogram
-from emotirt.training.index import speech_span
+from emotirt.audio.speech_span import speech_span
 from emotirt.types import Audio, FloatArray
 
 RATE_HZ = 16_000

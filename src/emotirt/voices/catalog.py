@@ -1,15 +1,19 @@
-"""The voices and emotions of a bundle, looked up by name."""
+"""Voices and emotions by name: those of the bundle, those that the user made, and mixtures of both."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
-from emotirt.bundle.contract import REFERENCE_ENCODER
-from emotirt.bundle.manifest import EMOTIVOICE_FRONTEND, NEUTRAL, EmotionEntry, VoiceEntry
+import numpy as np
+
+from emotirt.bundle.manifest import NEUTRAL, EmotionEntry, ProsodyEntry, VoiceEntry
 from emotirt.bundle.store import Bundle
-from emotirt.errors import InvalidRequest, UnknownEmotion, UnknownVoice
+from emotirt.errors import InvalidRequest, UnknownEmotion, UnknownVoice, VoiceUnusable
 from emotirt.types import FloatArray, Prosody
+from emotirt.voices.blend import blended, is_blend, parts_from_text, text_from_parts
+from emotirt.voices.clone import encoder_refusal
 from emotirt.voices.condition import (
     Condition,
     blended_emotion,
@@ -18,16 +22,27 @@ from emotirt.voices.condition import (
     combined_prosody,
 )
 from emotirt.voices.language import spoken_language
+from emotirt.voices.store import VoiceStore, speaks
+from emotirt.voices.voice_file import StoredVoice
 
+SHARPNESS = 10.0
+"""How much more the nearest emotion counts than others for an example's prosody: e times for every 0.1 of cosine."""
 LISTED_NAMES = 12
 """So many names at most stand in an error message."""
 
 
 class Catalog:
-    """Voices and emotions with their vectors; immutable once made."""
+    """Voices and emotions with their vectors; may be used from several threads at once."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        """Read the vectors of ``bundle``; raises its errors."""
+    def __init__(self, bundle: Bundle, store: VoiceStore | None = None) -> None:
+        """Read the vectors of ``bundle``; raises its errors.
+
+        Args:
+            bundle: of the engine.
+            store: where the user's voices lie; None for none.
+        """
+        self._bundle = bundle
+        self._store = store
         self._manifest = bundle.manifest
         self._vectors = bundle.vectors()
         self._voices = {voice.name.casefold(): voice for voice in self._manifest.voices}
@@ -37,8 +52,15 @@ class Catalog:
 
     @property
     def voices(self) -> tuple[VoiceEntry, ...]:
-        """All voices, in the bundle's order."""
+        """The bundle's voices, in its order."""
         return self._manifest.voices
+
+    @property
+    def custom_voices(self) -> tuple[StoredVoice, ...]:
+        """The user's voices that this bundle can speak with, by name."""
+        if self._store is None:
+            return ()
+        return tuple(voice for voice in self._store.voices() if speaks(self._bundle, voice))
 
     @property
     def emotions(self) -> tuple[EmotionEntry, ...]:
@@ -46,16 +68,54 @@ class Catalog:
         return self._manifest.emotions
 
     def voice(self, name: str) -> tuple[VoiceEntry, FloatArray]:
-        """Look up a voice, ignoring case.
+        """Look up a voice of the bundle or of the user, ignoring case, or mix some: ``kathleen:0.6+lan:0.4``.
 
-        Returns: its entry and its unit vector, float32 [speaker_dim].
-        Raises: UnknownVoice: lists the nearest names.
+        Returns: its entry and its unit vector, float32 [speaker_dim]. A mixture has the heaviest voice's language.
+
+        Raises:
+            UnknownVoice: lists the nearest names.
+            VoiceUnusable: another encoder made it, or its file is broken.
+            InvalidRequest: a senseless mixture.
         """
+        found = self._single(name)
+        if found is not None:
+            return found
+        if not is_blend(name):
+            raise self._unknown(name)
+        parts = parts_from_text(name)
+        members = [self._known(part.name) for part in parts]
+        vector = blended([item for _, item in members], [part.weight for part in parts], self._manifest.unit_vectors)
+        first = members[0][0]
+        return VoiceEntry(text_from_parts(parts), first.language, description="a blend"), vector
+
+    def is_preset(self, name: str) -> bool:
+        """Return whether the bundle has a voice of this name."""
+        return _key(name) in self._voices
+
+    def _single(self, name: str) -> tuple[VoiceEntry, FloatArray] | None:
         entry = self._voices.get(_key(name))
-        if entry is None:
-            names = [voice.name for voice in self.voices]
-            raise UnknownVoice(f"no voice {name!r}; {_suggestion(name, names, names)}")
-        return entry, self._vectors.voices[entry.name]
+        if entry is not None:
+            return entry, self._vectors.voices[entry.name]
+        voice = None if self._store is None else self._store.get(name)
+        if voice is None:
+            return None
+        if not speaks(self._bundle, voice):
+            raise VoiceUnusable(
+                encoder_refusal(self._manifest, f"speaking with the cloned voice {voice.name!r}")
+                or f"voice {voice.name!r} was made with bundle {voice.origin.bundle!r}, whose encoder bundle "
+                f"{self._manifest.name!r} does not have; remove it and clone it again from its recordings"
+            )
+        return voice.entry, voice.speaker
+
+    def _known(self, name: str) -> tuple[VoiceEntry, FloatArray]:
+        found = self._single(name)
+        if found is None:
+            raise self._unknown(name)
+        return found
+
+    def _unknown(self, name: str) -> UnknownVoice:
+        names = [voice.name for voice in self.voices] + [voice.name for voice in self.custom_voices]
+        return UnknownVoice(f"no voice {name!r}; {_suggestion(name, names, names)}")
 
     def default_voice(self, symbols: Iterable[str]) -> VoiceEntry:
         """Return the bundle's voice for the language that ``symbols`` are mostly in."""
@@ -76,37 +136,65 @@ class Catalog:
             raise UnknownEmotion(f"no emotion {name!r}; {_suggestion(name, list(self._emotions), names)}{own_words}")
         return entry, self._vectors.emotions[entry.name]
 
-    def require_reference_encoder(self, what: str) -> None:
-        """Refuse what needs a recording turned into vectors, where the bundle has no stage that does so.
-
-        Args: what: what was asked for, as ``cloning a voice``.
-        Raises: InvalidRequest: says why, and what to do.
-        """
-        if REFERENCE_ENCODER not in self._manifest.stages:
-            why = " (the public EmotiVoice model has none)" if self._manifest.frontend == EMOTIVOICE_FRONTEND else ""
-            raise InvalidRequest(
-                f"{what} needs a reference encoder, and bundle {self._manifest.name!r} has no such stage{why}; "
-                "use the default bundle for it"
-            )
-
     def condition(
-        self, voice: str, emotion: str, intensity: float, prosody: Prosody, style: FloatArray | None = None
+        self,
+        voice: str | FloatArray,
+        emotion: str,
+        intensity: float,
+        prosody: Prosody,
+        style: FloatArray | None = None,
+        example: FloatArray | None = None,
     ) -> Condition:
         """Put together what the text encoder needs.
+
+        Args:
+            voice: a name, or the vector of a recording's speaker.
+            emotion: name.
+            intensity: 0 to 1.5.
+            prosody: of the request.
+            style: vector of a prompt, in place of an emotion.
+            example: emotion vector of a recording, in place of an emotion.
 
         Raises: UnknownVoice, UnknownEmotion, InvalidRequest: a name or a value is not accepted.
         """
         check_intensity(intensity)
         check_prosody(prosody)
-        _, speaker = self.voice(voice)
+        speaker = voice if isinstance(voice, np.ndarray) else self.voice(voice)[1]
         entry, target = self.emotion(emotion)
         neutral_entry, neutral = self.emotion(NEUTRAL)
+        others = [
+            name for name, vector in (("a prompt", style), ("an emotion by example", example)) if vector is not None
+        ]
+        if len(others) > 1:
+            raise InvalidRequest("a prompt and an emotion by example exclude each other; give one of them")
+        if others and entry != neutral_entry:
+            raise InvalidRequest(f"{others[0]} and the emotion {emotion!r} exclude each other; give one of them")
+        added = entry.prosody
         if style is not None:
-            if entry != neutral_entry:
-                raise InvalidRequest(f"a prompt and the emotion {emotion!r} exclude each other; give one of them")
             target = style
-        blended = blended_emotion(neutral, target, intensity, self._manifest.unit_vectors)
-        return Condition(speaker, blended, combined_prosody(prosody, entry.prosody, intensity))
+        elif example is not None:
+            target, added = example, self._prosody_like(example)
+        mixed = blended_emotion(neutral, target, intensity, self._manifest.unit_vectors)
+        return Condition(speaker, mixed, combined_prosody(prosody, added, intensity))
+
+    def _prosody_like(self, example: FloatArray) -> ProsodyEntry:
+        """Mix the prosody of the learned emotions by how alike they are to ``example``.
+
+        A learned emotion's vector alone moves the model less than acting moves people; its prosody is the rest, and an
+        example needs it as much.
+        """
+        learned = [emotion for emotion in self.emotions if emotion.learned or emotion.name == NEUTRAL]
+        likeness = np.array([float(self._vectors.emotions[item.name] @ example) for item in learned])
+        weights = np.exp(SHARPNESS * (likeness - likeness.max()))
+        weights /= weights.sum()
+        rows = np.array([_logs(item.prosody) for item in learned])
+        speed, shift, spread, energy_db = (float(value) for value in weights @ rows)
+        return ProsodyEntry(math.exp(speed), shift, math.exp(spread), energy_db)
+
+
+def _logs(prosody: ProsodyEntry) -> tuple[float, float, float, float]:
+    """Return the numbers of a prosody so that they can be averaged: ratios as logarithms."""
+    return (math.log(prosody.speed), prosody.pitch_shift_semitones, math.log(prosody.pitch_range), prosody.energy_db)
 
 
 def _key(name: str) -> str:

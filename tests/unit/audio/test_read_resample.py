@@ -113,3 +113,20 @@ def test_equal_rates_change_nothing() -> None:
 def test_senseless_rates_are_refused(rate_hz: int) -> None:
     with pytest.raises(InvalidRequest, match=r"accepted: 8000\.\.192000"):
         resample(tone(), rate_hz)
+
+
+@pytest.mark.parametrize("channels", [2, 6, 8, 12, 16])
+def test_many_channels_are_averaged(channels: int) -> None:
+    one = tone().samples
+    decoded = read_audio(wav_bytes(np.stack([one] * channels, axis=1), 16_000, "FLOAT"))
+    assert snr_db(one, decoded.samples) > 75
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "channels", "words"), [(1, 1, "1 Hz"), (2_000_000, 1, "2000000 Hz"), (16_000, 65, "65 channels")]
+)
+def test_made_up_rates_and_channels_are_refused(rate_hz: int, channels: int, words: str) -> None:
+    from tests.assets.recordings import wav_header
+
+    with pytest.raises(InvalidAudio, match=words):
+        read_audio(wav_header(rate_hz, channels, b"\1\2" * channels * 4000))

@@ -181,7 +181,8 @@ def test_doctor_reports_a_working_installation(tiny_bundle: Path, capsys: pytest
     assert main(["doctor", "--bundle", str(tiny_bundle), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["usable"] is True
-    assert {"python", "package", "backend", "player", "bundle"} == {item["area"] for item in report["findings"]}
+    areas = {"python", "package", "backend", "gpu", "player", "bundle", "plans"}
+    assert areas == {item["area"] for item in report["findings"]}
 
 
 def test_demo_writes_every_kind(tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -281,9 +282,22 @@ def test_timestamps(say, capsysbinary: pytest.CaptureFixture[bytes], target: str
     times = json.loads(Path("times.json").read_text(encoding="utf-8"))
     assert [word["word"] for item in times["utterances"] for word in item["words"]] == ["One", "two", "你好"]
     assert times["utterances"][0]["phonemes"][0]["phoneme"] == "W"
+    shapes = [item["viseme"] for item in times["utterances"][0]["visemes"]]
+    assert (shapes[0], shapes[-1]) == ("sil", "sil")
+    assert set(shapes) & {"ou", "aa", "nn", "DD"}
     assert 0.0 < times["utterances"][-1]["end_s"] <= times["duration_s"] + 1e-6
     if target != "-":
         assert read_audio(Path(target)).duration_s == pytest.approx(times["duration_s"], abs=1e-3)
+
+
+def test_kinds_of_timestamps(say, capsys: pytest.CaptureFixture[str]) -> None:
+    assert say("One.", "--quiet", "--timestamps", "times.json", "--timestamp-kinds", "viseme,word") == 0
+    (spoken,) = json.loads(Path("times.json").read_text(encoding="utf-8"))["utterances"]
+    assert set(spoken) == {"text", "start_s", "end_s", "words", "visemes"}
+    assert spoken["visemes"][0]["start_s"] == spoken["start_s"]
+    assert spoken["visemes"][-1]["end_s"] == spoken["end_s"]
+    assert say("One.", "--timestamps", "times.json", "--timestamp-kinds", "lips") == 2
+    assert "'lips' is unknown; give some of word,phoneme,viseme" in capsys.readouterr().err
 
 
 def test_timestamps_that_cannot_be_written_are_refused_first(say, capsys: pytest.CaptureFixture[str]) -> None:

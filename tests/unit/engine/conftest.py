@@ -12,6 +12,8 @@ import pytest
 from emotirt.engine import Engine, SpeechRequest
 from emotirt.engine.live import AsyncEngine
 from emotirt.engine.observe import BackendRecord, BatchRecord, RequestRecord
+from emotirt.engine.settings import EngineSettings
+from emotirt.scheduling.admission import AdmissionLimits
 from emotirt.types import Chunk, Prosody
 
 TEXTS = (
@@ -70,7 +72,8 @@ def recorder() -> Recorder:
 @pytest.fixture(scope="session")
 def live(tiny_bundle: Path, recorder: Recorder) -> Iterator[AsyncEngine]:
     """An asynchronous engine in this process that many tests share."""
-    opened = asyncio.run(AsyncEngine.open(tiny_bundle, threads=1, observers=(recorder,)))
+    settings = EngineSettings(admission=AdmissionLimits(feeds_listeners=False))  # the machine may be busy
+    opened = asyncio.run(AsyncEngine.open(tiny_bundle, threads=1, settings=settings, observers=(recorder,)))
     yield opened
     asyncio.run(opened.close())
 

@@ -14,7 +14,7 @@ from emotirt.cli.main import main
 from emotirt.engine import Engine, SpeechRequest
 from emotirt.errors import EmptyText, InvalidRequest, UnknownEmotion, UnknownVoice
 from emotirt.types import FloatArray, Prosody
-from emotirt.voices.catalog import Catalog
+from emotirt.voices.clone import VoiceEncoder
 
 MIXED = "今天天气真不错！我们用 Python 写 three programs. It works."
 
@@ -109,13 +109,13 @@ def test_the_default_bundle_takes_no_prompts(engine: Engine) -> None:
 
 
 def test_what_needs_recordings_is_refused(emotivoice_engine: Engine, engine: Engine) -> None:
-    catalog = Catalog(emotivoice_engine.bundle)
+    encoder = VoiceEncoder(emotivoice_engine.bundle)
     for what in ("cloning a voice", "an emotion by example", "blending with a cloned voice"):
         with pytest.raises(
             InvalidRequest, match=f"{what} needs a reference encoder.*the public EmotiVoice model has none"
         ):
-            catalog.require_reference_encoder(what)
-    Catalog(engine.bundle).require_reference_encoder("cloning a voice")
+            encoder.require(what)
+    VoiceEncoder(engine.bundle).require("cloning a voice")
 
 
 def test_command_line(emotivoice_path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

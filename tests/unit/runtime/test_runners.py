@@ -110,10 +110,10 @@ def test_a_closed_session_says_so(opened_bundle: Bundle) -> None:
 
 
 def test_backend_names() -> None:
-    assert backends() == BACKENDS
+    assert backends() == ("tensorrt", "tensorrt-rtx", *BACKENDS)
     assert resolve_backend(AUTO) == "onnxruntime"
     assert resolve_backend("torch") == "torch"
-    with pytest.raises(BackendUnavailable, match=r"'abacus'.*auto, onnxruntime, torch"):
+    with pytest.raises(BackendUnavailable, match=r"'abacus'.*auto, tensorrt, tensorrt-rtx, onnxruntime, torch"):
         resolve_backend("abacus")
     assert default_threads() >= 1
 

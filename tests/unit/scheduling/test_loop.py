@@ -261,3 +261,61 @@ def test_closing_ends_jobs_that_were_not_begun() -> None:
     gate.set()
     closing.join(WAIT_S)
     assert not closing.is_alive()
+
+
+class Failing(Arithmetic):
+    """Fails every batch of several, and does something else first."""
+
+    def __init__(self, gate: threading.Event) -> None:
+        super().__init__(2, gate)
+        self.meanwhile: Callable[[], object] = lambda: None
+
+    def run(self, payloads: Sequence[Any]) -> list[Any]:
+        made = super().run(payloads)
+        if len(payloads) > 1:
+            self.meanwhile()
+            raise ValueError("all of you")
+        return made
+
+
+def test_after_a_failed_batch_only_those_still_wanted_are_tried_alone() -> None:
+    gate, now_s = threading.Event(), [0.0]
+    double = Failing(gate)
+    stages = {DOUBLE: double, NEGATE: Arithmetic(-1)}
+    loop = Loop(stages, LIMITS, Rules(window_s=0.001), clock=lambda: now_s[0])
+    loop.submit(job_of(Numbers([0])))
+    assert double.entered.wait(WAIT_S)  # the others wait meanwhile, and so share the next batch
+    gone, late, stays = (
+        job_of(Numbers([number]), deadline_s=due_s) for number, due_s in ((1, 9.0), (2, 1.0), (3, 9.0))
+    )
+    for job in (gone, late, stays):
+        loop.submit(job)
+
+    def meanwhile() -> None:
+        loop.cancel(gone)
+        now_s[0] = 2.0
+
+    double.meanwhile = meanwhile
+    gate.set()
+    assert loop.wait_idle(WAIT_S)
+    loop.close()
+    assert double.seen == [[0], [1, 2, 3], [3]]
+    assert [job.state for job in (gone, late, stays)] == [JobState.CANCELLED, JobState.ERROR, JobState.RESULT]
+    assert isinstance(late.error, DeadlineExceeded)
+
+
+@pytest.mark.parametrize(("lanes", "side_by_side", "effort_s"), [(1, 1, 1.0), (2, 2, 0.5), (2, 1, 1.0)])
+def test_effort_is_time_with_every_lane_busy(lanes: int, side_by_side: int, effort_s: float) -> None:
+    now_s, batches = [0.0], list[Computed]()
+
+    class Slow:
+        def run(self, payloads: Sequence[Any]) -> list[Any]:
+            now_s[0] += 1.0
+            return list(payloads)
+
+    stages = {DOUBLE: Slow(), NEGATE: Slow()}
+    loop = Loop(stages, LIMITS, Rules(), lanes, side_by_side, clock=lambda: now_s[0], on_batch=batches.append)
+    loop.submit(job_of(Numbers([1])))
+    assert loop.wait_idle(WAIT_S)
+    loop.close()
+    assert [item.effort_s for item in batches] == [effort_s] * 2

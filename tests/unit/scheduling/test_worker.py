@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import re
 import signal
+import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from pickle import PicklingError
 
 import numpy as np
 import pytest
@@ -17,10 +20,11 @@ from tests.assets.poison import poisoned_bundle
 
 from emotirt.bundle.contract import SPEAKING_STAGES, VOCODER
 from emotirt.bundle.store import Bundle
-from emotirt.errors import BackendError, OutputPoisoned, WorkerLost
+from emotirt.errors import BackendError, OutOfProfile, OutputPoisoned, WorkerLost
 from emotirt.runtime.open import open_runner
 from emotirt.runtime.runner import Runner
-from emotirt.scheduling.channel import Arena
+from emotirt.scheduling import worker as worker_process
+from emotirt.scheduling.channel import Arena, Failed, Run
 from emotirt.scheduling.guard import Guard, GuardedRunner, trouble_in
 from emotirt.scheduling.supervisor import Call, Supervisor, WorkerSettings
 from emotirt.scheduling.worker import WorkerSpec
@@ -132,6 +136,17 @@ def test_an_error_in_a_call_is_told_and_the_worker_lives_on(start: Start, mel: F
         supervisor.call("organ", {"mel": mel})
     supervisor.call(VOCODER, {"mel": mel})
     assert supervisor.pid == pid
+
+
+def test_feeds_that_cannot_be_sent_cost_no_place(start: Start, vocoder: Runner, mel: FloatArray) -> None:
+    """There are two arenas; each of these errors would keep one for ever."""
+    supervisor = start(settings=replace(SETTINGS, call_timeout_s=5.0))
+    for _ in range(3):
+        with pytest.raises(AttributeError):
+            supervisor.call(VOCODER, {"mel": None})  # type: ignore[dict-item]  # what a bug would give
+        with pytest.raises((AttributeError, PicklingError)):
+            supervisor.call(lambda: None, {"mel": mel})  # type: ignore[arg-type]
+    np.testing.assert_array_equal(supervisor.call(VOCODER, {"mel": mel})["wav"], vocoder.run({"mel": mel})["wav"])
 
 
 def test_a_killed_worker_fails_its_calls_at_once_and_comes_back(
@@ -354,3 +369,48 @@ def test_an_arena_holds_what_fits_and_sends_the_rest() -> None:
         assert array.dtype == arrays[name].dtype
     other.close()
     arena.destroy()
+
+
+class Refusing:
+    """A runner that raises."""
+
+    inputs = outputs = ()
+
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    def run(self, feeds: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        raise self._error
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+
+def test_a_shape_out_of_reach_is_no_failure_of_the_worker() -> None:
+    arena = Arena.made(1024)
+    try:
+        message = Run(1, arena.name, "vocoder", arena.put({"mel": np.zeros(4, dtype=np.float32)}))
+        refused = worker_process._reply(message, {"vocoder": Refusing(OutOfProfile("too long"))}, arena)
+        failed = worker_process._reply(message, {"vocoder": Refusing(BackendError("broken"))}, arena)
+    finally:
+        arena.destroy()
+    assert refused == Failed(1, "too long", is_of_shape=True)
+    assert failed == Failed(1, "broken")
+
+
+def test_a_fault_of_the_device_ends_the_worker_at_once() -> None:
+    code = """
+import numpy as np
+from emotirt.errors import DeviceFault
+from emotirt.scheduling import worker
+from emotirt.scheduling.channel import Arena, Run
+class Faulting:
+    def run(self, feeds):
+        raise DeviceFault("cudaErrorIllegalAddress")
+arena = Arena.made(64)
+arena._memory.unlink()
+worker._reply(Run(1, arena.name, "vocoder", ()), {"vocoder": Faulting()}, arena)
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True, timeout=60)
+    assert done.returncode == worker_process.FAULT_EXIT
+    assert "cudaErrorIllegalAddress" in done.stderr

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from emotirt.audio.speech_span import speech_span, without_hum
 from emotirt.training.corpus import Row
-from emotirt.training.index import Analysis, clips_from_rows, gains, speech_span, unseen_speakers, without_hum
+from emotirt.training.index import Analysis, clips_from_rows, gains, unseen_speakers
 
 RATE_HZ = 16_000
 

@@ -30,11 +30,45 @@ export async function ask(path, options = {}) {
   return answer;
 }
 
-/** Ask for speech; the answer's body streams s16le samples, one channel. */
+/** Ask for speech as events. */
 export const speech = (body, signal) =>
   ask("v1/audio/speech", {
     method: "POST", signal, body: JSON.stringify(body), headers: { "Content-Type": "application/json" },
   });
+
+/** Read the events of an answer; throws a Problem for one that tells of an error, or when there is no last one. */
+export async function* eventsOf(answer) {
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = "";
+  for (;;) {
+    const { done, value } = await reader.read().catch((error) => {
+      throw error.name === "AbortError" ? error : new Problem("cut", error.message);
+    });
+    if (done) throw new Problem("cut");
+    const parts = (rest + value).split("\n\n");
+    rest = parts.pop();
+    for (const part of parts) {
+      const event = JSON.parse(part.slice("data: ".length));
+      if (event.type === "error") throw new Problem(event.error.code ?? "other", event.error.message);
+      yield event;
+      if (event.type === "speech.audio.done") return;
+    }
+  }
+}
+
+/** Make a voice of a recording by someone who has agreed. */
+export async function makeVoice(name, file) {
+  const form = new FormData();
+  form.set("name", name);
+  form.set("consent", "true");
+  form.set("audio_sample", file, file.name ?? "recording.wav");
+  const answer = await ask("v1/audio/voices", { method: "POST", body: form }).catch((error) => {
+    throw error.code === "body_too_large" ? new Problem("sample_too_large", error.detail) : error;
+  });
+  return answer.json();
+}
+
+export const deleteVoice = (id) => ask(`v1/audio/voices/${encodeURIComponent(id)}`, { method: "DELETE" });
 
 async function problemOf(answer) {
   const body = await answer.json().catch(() => null);

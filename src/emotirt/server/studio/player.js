@@ -1,4 +1,4 @@
-// s16le samples as they arrive, played without gaps through Web Audio.
+// s16le samples as they arrive, played without gaps through Web Audio, and what of them has been heard.
 
 const LEAD_S = 0.05; // before the first sample sounds, so that its buffer is in place
 const BYTES = 2;
@@ -14,10 +14,21 @@ export class Player {
     this.samples = 0;
     this.rest = new Uint8Array(0);
     this.last = null;
+    this.pieces = []; // that are not over yet, and where they lie: { frame, sample, count }
   }
 
   get seconds() {
     return this.samples / this.context.sampleRate;
+  }
+
+  /** Seconds of the audio that have been heard; waits with it where the audio came too late. Negative before. */
+  get heardS() {
+    const rate = this.context.sampleRate;
+    const now = (this.context.currentTime - (this.context.outputLatency || 0)) * rate;
+    while (this.pieces.length > 1 && this.pieces[1].frame <= now) this.pieces.shift();
+    if (!this.pieces.length) return -1;
+    const { frame, sample, count } = this.pieces[0];
+    return (sample + Math.min(now - frame, count)) / rate;
   }
 
   resume() {
@@ -56,6 +67,7 @@ export class Player {
     source.connect(this.analyser);
     source.start(this.startFrame / rate);
     this.last = new Promise((resolve) => source.addEventListener("ended", resolve));
+    this.pieces.push({ frame: this.startFrame, sample: this.samples, count });
     this.startFrame += count;
     this.samples += count;
   }

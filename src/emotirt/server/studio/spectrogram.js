@@ -1,6 +1,6 @@
 // What an AnalyserNode hears, drawn from left to right, high notes on top.
 
-const COLOURS = ramp([[0, 0, 4], [81, 18, 124], [183, 55, 121], [252, 137, 97], [252, 253, 191]]);
+const COLOURS = ramp([[11, 10, 20], [81, 18, 124], [183, 55, 121], [252, 137, 97], [252, 253, 191]]);
 const TOP_HZ = 8000;
 const STEP = 2; // pixels a frame
 

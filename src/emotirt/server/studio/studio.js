@@ -1,6 +1,11 @@
 // The page: what is entered, what is spoken, what is shown.
 
-import { ask, Problem, speech, useKey } from "./api.js";
+import { ask, eventsOf, Problem, speech, useKey } from "./api.js";
+import { Caption } from "./caption.js";
+import { Cloning, told } from "./clone.js";
+import { hueOf } from "./drawing.js";
+import { Face } from "./face.js";
+import { Pad } from "./pad.js";
 import { Player } from "./player.js";
 import { Spectrogram } from "./spectrogram.js";
 import { Stats } from "./stats.js";
@@ -13,6 +18,15 @@ const NEUTRAL = "neutral";
 const at = (id) => document.getElementById(id);
 const spectrogram = new Spectrogram(at("spectrogram"));
 const stats = new Stats(at("stats"));
+const face = new Face(at("face"));
+const caption = new Caption(at("caption"));
+const pad = new Pad(at("pad"), NEUTRAL, feel);
+const cloning = new Cloning(async (id) => {
+  at("voice").value = "";
+  await load();
+  if (id) at("voice").value = id;
+  showDelete();
+});
 let offered = { data: [], emotions: [] };
 let emotion = NEUTRAL;
 let shown = { state: "", problem: null };
@@ -36,7 +50,10 @@ function start() {
     event.preventDefault(); // the form's button would speak
     enterKey();
   });
-  for (const id of ["intensity", "speed"]) at(id).addEventListener("input", showValues);
+  at("intensity").addEventListener("input", () => feel(emotion, Number(at("intensity").value)));
+  for (const id of ["speed", "pitch"]) at(id).addEventListener("input", showValues);
+  at("voice").addEventListener("change", showDelete);
+  at("delete-voice").addEventListener("click", deleteVoice);
   at("text").value = words().example;
   translate();
   load();
@@ -65,12 +82,13 @@ async function speak() {
   const mine = (turn = { abort: new AbortController(), player: null });
   clear();
   show({ state: "waiting", problem: null });
+  at("stage").scrollIntoView({ block: "nearest" }); // on a phone it lies below
   at("stop").disabled = false;
   try {
     mine.player = openPlayer();
     const answer = await speech(body(), mine.abort.signal);
     showHeaders(answer.headers);
-    await play(answer.body.getReader(), mine, asked);
+    await play(eventsOf(answer), mine, asked);
     if (turn === mine) show({ state: "ended", problem: null });
   } catch (error) {
     if (turn === mine) fail(error);
@@ -80,23 +98,31 @@ async function speak() {
   }
 }
 
-async function play(reader, mine, asked) {
-  for (;;) {
-    const { done, value } = await reader.read().catch((error) => {
-      throw error.name === "AbortError" ? error : new Problem("cut", error.message);
-    });
+async function play(events, mine, asked) {
+  const heard = () => mine.player.heardS;
+  for await (const event of events) {
     if (turn !== mine) return;
-    if (done) break;
-    const isFirst = mine.player.samples === 0;
-    mine.player.write(value);
-    if (isFirst && mine.player.samples) {
-      at("first-audio").textContent = `${Math.round(performance.now() - asked)} ms`;
-      show({ state: "playing", problem: null });
-      spectrogram.start(mine.player.analyser);
+    if (event.type === "speech.audio.timestamps") {
+      face.add(event.visemes);
+      caption.add(event);
+    } else if (event.type === "speech.audio.delta") {
+      const isFirst = mine.player.samples === 0;
+      mine.player.write(bytesOf(event.audio));
+      if (isFirst && mine.player.samples) {
+        at("first-audio").textContent = `${Math.round(performance.now() - asked)} ms`;
+        show({ state: "playing", problem: null });
+        spectrogram.start(mine.player.analyser);
+        face.follow(heard);
+        caption.follow(heard);
+      }
+      at("received").textContent = `${mine.player.seconds.toFixed(2)} s`;
     }
-    at("received").textContent = `${mine.player.seconds.toFixed(2)} s`;
   }
   await mine.player.finish();
+}
+
+function bytesOf(base64) {
+  return Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
 }
 
 function stop() {
@@ -112,6 +138,8 @@ function stop() {
 function idle() {
   turn = null;
   spectrogram.stop();
+  face.forget();
+  caption.forget();
   at("stop").disabled = true;
 }
 
@@ -129,8 +157,11 @@ function body() {
   const asked = {
     input: at("text").value,
     response_format: "pcm",
+    stream_format: "sse",
+    timestamps: ["word", "viseme"],
     sample_rate: RATE_HZ,
     speed: speed(),
+    pitch: Number(at("pitch").value),
     emotion,
     intensity: Number(at("intensity").value),
     deadline_ms: DEADLINE_MS,
@@ -169,44 +200,80 @@ function show(what) {
   const { state, problem } = what;
   at("state").textContent = state ? words()[state] : "";
   at("problem").hidden = !problem;
-  if (!problem) return;
-  const { problems } = words();
-  const said = problems[problem.code] ?? problems.other;
-  at("problem").textContent = problem.detail ? `${said} (${problem.detail})` : said;
+  at("problem").textContent = problem ? told(problem) : "";
 }
 
 function showValues() {
   at("intensity-value").textContent = Number(at("intensity").value).toFixed(2);
   at("speed-value").textContent = `×${speed().toFixed(2)}`;
+  const pitch = Number(at("pitch").value);
+  at("pitch-value").textContent = `${pitch > 0 ? "+" : pitch < 0 ? "−" : ""}${Math.abs(pitch)} ${words().semitones}`;
 }
 
 function showOffered() {
-  const { languages, sexes, anyVoice } = words();
+  const { languages, sexes, anyVoice, ownVoice } = words();
   const chosen = at("voice").value;
-  const voices = offered.data.map(({ id, name, language, sex, description }) => {
-    const parts = [languages[language] ?? language, sexes[sex] ?? sex].filter(Boolean);
-    const option = new Option(`${name} (${parts.join(", ")})`, id);
+  const voices = offered.data.map(({ id, name, language, sex, description, custom }) => {
+    const parts = [custom && ownVoice, languages[language] ?? (custom ? "" : language), sexes[sex]].filter(Boolean);
+    const option = new Option(parts.length ? `${name} (${parts.join(", ")})` : name, id);
     option.title = description ?? "";
     return option;
   });
   at("voice").replaceChildren(new Option(anyVoice, ""), ...voices);
   at("voice").value = chosen;
-  at("emotions").replaceChildren(...offered.emotions.map(emotionButton));
-  at("intensity").disabled = emotion === NEUTRAL;
+  if (at("voice").selectedIndex < 0) at("voice").value = "";
+  const emotions = offered.emotions.map(({ name, aliases }) => ({ name, label: labelOf(name, aliases) }));
+  at("feeling").hidden = emotions.length < 2;
+  at("emotions").replaceChildren(...emotions.map(emotionButton));
+  pad.offer(emotions);
+  feel(emotion, Number(at("intensity").value));
+  showDelete();
 }
 
-function emotionButton({ name, aliases }) {
+const labelOf = (name, aliases) =>
+  chosenLanguage() === "zh" ? aliases.find((alias) => /\p{Script=Han}/u.test(alias)) ?? name : name;
+
+function emotionButton({ name, label }) {
   const button = document.createElement("button");
   button.type = "button";
-  button.textContent = chosenLanguage() === "zh" ? aliases.find((alias) => /\p{Script=Han}/u.test(alias)) ?? name : name;
+  button.textContent = label;
   button.dataset.emotion = name;
-  button.setAttribute("aria-pressed", String(name === emotion));
-  button.addEventListener("click", () => {
-    emotion = name;
-    for (const each of at("emotions").children) each.setAttribute("aria-pressed", String(each === button));
-    at("intensity").disabled = name === NEUTRAL;
-  });
+  button.style.setProperty("--hue", hueOf(name));
+  button.addEventListener("click", () => feel(name, Number(at("intensity").value) || 1));
   return button;
+}
+
+/** Choose an emotion, wherever it was chosen. */
+function feel(name, intensity) {
+  emotion = name;
+  at("intensity").value = intensity;
+  at("intensity").disabled = name === NEUTRAL;
+  for (const each of at("emotions").children) each.setAttribute("aria-pressed", String(each.dataset.emotion === name));
+  pad.choose(name, intensity);
+  face.feel(name, intensity);
+  showValues();
+}
+
+function showDelete() {
+  const button = at("delete-voice");
+  button.hidden = !offered.data.find(({ id, custom }) => custom && id === at("voice").value);
+  button.textContent = words().deleteVoice;
+  delete button.dataset.sure;
+}
+
+/** The first press asks, the second one does it. */
+async function deleteVoice() {
+  const button = at("delete-voice");
+  if (!button.dataset.sure) {
+    button.dataset.sure = "asked";
+    button.textContent = words().deleteSure;
+    return;
+  }
+  try {
+    await cloning.remove(at("voice").value);
+  } catch (error) {
+    fail(error);
+  }
 }
 
 function translate() {
@@ -218,11 +285,14 @@ function translate() {
     button.setAttribute("aria-pressed", String(button.dataset.language === chosenLanguage()));
   }
   at("spectrogram").setAttribute("aria-label", words().spectrogram);
+  at("face").setAttribute("aria-label", words().face);
+  at("pad").setAttribute("aria-label", words().pad);
+  at("emotions").setAttribute("aria-label", words().emotion);
   if (isExample(at("text").value)) at("text").value = words().example;
-  showValues();
   showOffered();
   show(shown);
   stats.show();
+  cloning.show();
 }
 
 start();

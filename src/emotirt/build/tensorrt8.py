@@ -1,0 +1,98 @@
+"""TensorRT 8.6: networks are weakly typed, so the types that the graph has are set on every layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import onnx
+from onnx import TensorProto
+
+from emotirt.build.plan_adapter import PlanOrder
+from emotirt.bundle.plans import FLOAT32, INT8
+from emotirt.errors import PlanFailed
+
+_TYPES = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
+_UNTYPED = ("CONSTANT", "SHAPE", "CAST", "IDENTITY", "QUANTIZE", "DEQUANTIZE", "ASSERTION", "FILL")
+"""Layers that take no precision: they only hold, measure or convert."""
+
+
+class Tensorrt8:
+    """Adapter of TensorRT 8.6."""
+
+    needs_gpu = True
+    takes_quantized_half = False
+    has_lean_runtime = True
+    default_level: int | None = 2
+    """A vocoder window of 937 frames takes 90 s to build at level 2 on an H200, and more above."""
+
+    def capabilities(self, asked: tuple[str, ...], here: str) -> tuple[str, ...]:
+        """Return the GPU's own; see ``Adapter``."""
+        return own_capability(asked, here)
+
+    def network_flags(self, trt: Any) -> int:
+        """Ask for an explicit batch axis, without which 8.6 parses no ONNX."""
+        return 1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
+
+    def configure(self, trt: Any, network: Any, config: Any, order: PlanOrder) -> None:
+        """Allow the types that the graph holds, and hold every layer to its own; let contexts share profiles.
+
+        Sharing is what every bucket's own context needs; later TensorRT shares always.
+        """
+        config.set_preview_feature(trt.PreviewFeature.PROFILE_SHARING_0806, True)
+        config.clear_flag(trt.BuilderFlag.TF32)
+        if order.precision == FLOAT32:
+            return
+        config.set_flag(trt.BuilderFlag.FP16)
+        if order.precision == INT8:
+            config.set_flag(trt.BuilderFlag.INT8)
+        config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
+        constrain_layers(trt, network, tensor_types(order.typed or order.graph))
+
+
+def own_capability(asked: tuple[str, ...], here: str) -> tuple[str, ...]:
+    """Return the capability of the GPU that kernels are measured on.
+
+    Raises: PlanFailed: another one was asked for.
+    """
+    if asked not in ((), (here,)):
+        raise PlanFailed(
+            f"compute capability {', '.join(asked)} was asked for, but this TensorRT builds only for the GPU that it "
+            f"runs on, which has {here}; build there, or take --target tensorrt-rtx"
+        )
+    return (here,)
+
+
+def tensor_types(graph: bytes) -> dict[str, str]:
+    """Return ``float32`` or ``float16`` of every tensor that a node of the graph gives and that is a float."""
+    model = onnx.shape_inference.infer_shapes(onnx.load_from_string(graph))
+    made = {name for node in model.graph.node for name in node.output}
+    infos = (*model.graph.value_info, *model.graph.output)
+    return {
+        info.name: _TYPES[info.type.tensor_type.elem_type]
+        for info in infos
+        if info.name in made and info.type.tensor_type.elem_type in _TYPES
+    }
+
+
+def constrain_layers(trt: Any, network: Any, types: dict[str, str]) -> None:
+    """Set precision and output types of every layer that gives a tensor of the graph.
+
+    Layers behind a DequantizeLinear are left alone: the pair around them says already that they compute in int8.
+    """
+    untyped = {getattr(trt.LayerType, name) for name in _UNTYPED if hasattr(trt.LayerType, name)}
+    layers = [network.get_layer(index) for index in range(network.num_layers)]
+    dequantized = {
+        layer.get_output(index).name
+        for layer in layers
+        if layer.type == trt.LayerType.DEQUANTIZE
+        for index in range(layer.num_outputs)
+    }
+    for layer in layers:
+        inputs = {layer.get_input(index).name for index in range(layer.num_inputs) if layer.get_input(index)}
+        if layer.type in untyped or inputs & dequantized:
+            continue
+        for index in range(layer.num_outputs):
+            kind = types.get(layer.get_output(index).name)
+            if kind is not None:
+                layer.precision = getattr(trt, kind)
+                layer.set_output_type(index, getattr(trt, kind))

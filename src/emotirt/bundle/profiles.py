@@ -1,0 +1,146 @@
+"""Which shapes the plans of a stage are built for: the bucket tables that build and serving share.
+
+A profile is a box of shapes that kernels are chosen for; the first one in the list that covers a shape is the one to
+use. Text encoder and decoder have masks, so anything may be padded into a bucket. The vocoder has none: its windows
+have exact widths, of which there are few, because a width for which kernels were chosen is faster than a range and,
+on TensorRT 8.6, much sooner built. A window may always be widened within its utterance; it then sees more context than
+it needs. A manifest can name profiles of its own for any stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from emotirt.bundle.contract import DECODER, PROMPT_ENCODER, REFERENCE_ENCODER, TEXT_ENCODER, VOCODER, stage_contract
+from emotirt.bundle.manifest import Manifest
+from emotirt.bundle.plans import PlanKey, PlanPlace, Profile, Shape, ShapeRange
+from emotirt.types import TensorSpec
+
+AxisRange = tuple[int, int, int]
+"""Smallest, best and largest size of a dynamic axis."""
+Axes = Mapping[str, AxisRange]
+
+FIRST_BLOCK_FRAMES, BLOCK_FRAMES, LONG_BLOCK_FRAMES = 24, 96, 512
+"""What a vocoder window keeps: the first of a stream, the others, and where nobody listens yet."""
+MOST_TOKENS = 256
+"""A little more than the front end lets into an utterance."""
+MOST_BATCH = 32
+DYNAMIC_VOCODER_BATCH = 8
+LONGEST_PROMPT = 128
+"""Tokens of a batch of prompts or contents; a single one may have as many as the encoder takes."""
+_ONE: AxisRange = (1, 1, 1)
+_MANY: AxisRange = (1, 8, MOST_BATCH)
+
+
+def first_window_frames(context_frames: int) -> int:
+    """Return the width of a stream's first window: it lies flush with the start, so it has context on one side."""
+    return FIRST_BLOCK_FRAMES + context_frames
+
+
+def window_widths_frames(context_frames: int) -> tuple[int, int, int]:
+    """Return the widths that have plans of their own: first window, window of a stream, long window."""
+    both = 2 * context_frames
+    return first_window_frames(context_frames), BLOCK_FRAMES + both, LONG_BLOCK_FRAMES + both
+
+
+def stage_profiles(manifest: Manifest, stage: str) -> tuple[Profile, ...]:
+    """Return the profiles of a stage's plans in order of preference: the manifest's own, else the defaults."""
+    specs = stage_contract(stage, manifest.dimensions).inputs
+    own = manifest.profiles.get(stage)
+    tables: Sequence[Axes] = _default_axes(stage, manifest) if own is None else own
+    return tuple(profile_from_axes(axes, specs) for axes in tables)
+
+
+def plan_key(
+    manifest: Manifest,
+    stage: str,
+    precision: str,
+    place: PlanPlace,
+    version_compatible: bool = False,
+    optimization_level: int | None = None,
+) -> PlanKey:
+    """Name the plan of a stage for a place: what build makes and what serving looks for.
+
+    Args:
+        manifest: of the bundle.
+        stage: one that the bundle has.
+        precision: of this stage, see ``plans.stage_precision``.
+        place: where it is to load.
+        version_compatible: loads in later releases too; serving takes either.
+        optimization_level: of the builder; serving takes any.
+    """
+    return PlanKey(
+        stage,
+        precision,
+        manifest.stages[stage].sha256,
+        place.adapter,
+        place.tensorrt_version,
+        place.gpu_name,
+        place.compute_capabilities,
+        stage_profiles(manifest, stage),
+        version_compatible,
+        optimization_level,
+    )
+
+
+def profile_from_axes(axes: Axes, specs: Sequence[TensorSpec]) -> Profile:
+    """Give every input the range that its dynamic axes have.
+
+    Args:
+        axes: a range for every dynamic axis of the inputs.
+        specs: the stage's inputs.
+
+    Raises: KeyError: an axis is missing.
+    """
+
+    def shape(spec: TensorSpec, end: int) -> Shape:
+        return tuple(axes[axis][end] if isinstance(axis, str) else axis for axis in spec.shape)
+
+    return Profile(tuple((spec.name, ShapeRange(*(shape(spec, end) for end in range(3)))) for spec in specs))
+
+
+def covering_profile(profiles: Sequence[Profile], shapes: Mapping[str, Shape]) -> int | None:
+    """Return the index of the first profile that covers the shapes of all inputs, None where none does."""
+    return next((index for index, profile in enumerate(profiles) if profile.covers(shapes)), None)
+
+
+def dynamic_axes(specs: Sequence[TensorSpec]) -> tuple[str, ...]:
+    """Return the names of the dynamic axes of a stage's inputs, each once, in order."""
+    return tuple(dict.fromkeys(axis for spec in specs for axis in spec.shape if isinstance(axis, str)))
+
+
+def _default_axes(stage: str, manifest: Manifest) -> tuple[Axes, ...]:
+    if stage == VOCODER:
+        return _vocoder_axes(manifest.vocoder_context_frames)
+    most_pieces = manifest.prompt.max_tokens if manifest.prompt is not None else LONGEST_PROMPT
+    return {
+        REFERENCE_ENCODER: ({"batch": (1, 1, 4), "frames": (1, 512, 2048)},),
+        PROMPT_ENCODER: (
+            {"batch": _ONE, "tokens": (1, min(32, most_pieces), most_pieces)},
+            {"batch": _MANY, "tokens": (1, min(32, most_pieces), min(LONGEST_PROMPT, most_pieces))},
+        ),
+        TEXT_ENCODER: (
+            {"batch": _ONE, "tokens": (1, 96, MOST_TOKENS)},
+            {"batch": _MANY, "tokens": (1, 64, MOST_TOKENS)},
+        ),
+        # the memory of attention grows with batch times frames squared: a batch is wide or long, never both
+        DECODER: (
+            {"batch": _ONE, "tokens": (1, 96, MOST_TOKENS), "frames": (1, 512, 2048)},
+            {"batch": _MANY, "tokens": (1, 64, MOST_TOKENS), "frames": (1, 256, 512)},
+            {"batch": (1, 4, 8), "tokens": (1, 192, MOST_TOKENS), "frames": (1, 937, 1024)},
+        ),
+    }[stage]
+
+
+def _vocoder_axes(context_frames: int) -> tuple[Axes, ...]:
+    first, middle, long = window_widths_frames(context_frames)
+    most = middle + BLOCK_FRAMES // 2
+    """The last window of a stream takes a rest of less than half a block with it."""
+    return (
+        {"batch": _ONE, "frames": (first, first, first)},
+        {"batch": _MANY, "frames": (first, first, first)},
+        {"batch": _ONE, "frames": (middle, middle, middle)},
+        {"batch": (1, 16, MOST_BATCH), "frames": (middle, middle, middle)},
+        {"batch": (1, 2, DYNAMIC_VOCODER_BATCH), "frames": (long, long, long)},
+        {"batch": (1, 1, DYNAMIC_VOCODER_BATCH), "frames": (1, middle, most)},
+    )

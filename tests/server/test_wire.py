@@ -1,0 +1,142 @@
+"""Clients that read nothing or do not finish asking are cut, and what they held is free again."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, suppress
+
+import httpx
+import pytest
+from tests.server.conftest import Running, running
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import connect
+
+from emotirt.server.settings import ServerSettings
+
+PATH = "/v1/audio/speech"
+SMALL_BYTES = 4096
+"""Of the kernel's buffers, so that a few seconds of speech fill them."""
+LONG = {"input": "One, two, three, four. " * 60, "response_format": "pcm", "sample_rate": 192_000}
+KEYS = {"authorization": "Bearer alpha"}
+WAIT_S = 60.0
+
+
+@pytest.fixture(scope="module")
+def impatient(server_settings: ServerSettings) -> Iterator[Running]:
+    """A server that waits a second for nobody."""
+    limits = {"send_timeout_s": 1.0, "body_timeout_s": 1.0, "api_keys": "alpha", "requests_per_key": 1}
+    with running(server_settings.model_copy(update=limits)) as started:
+        started.listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BYTES)
+        yield started
+
+
+def until(is_so: Callable[[], bool]) -> None:
+    ends_s = time.monotonic() + WAIT_S
+    while not is_so() and time.monotonic() < ends_s:
+        time.sleep(0.01)
+    assert is_so()
+
+
+def deaf_socket(server: Running) -> socket.socket:
+    """Connect with a small buffer."""
+    opened = socket.socket()
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_BYTES)
+    opened.connect(("127.0.0.1", server.listener.getsockname()[1]))
+    return opened
+
+
+def connections(server: Running) -> int:
+    assert server.server is not None
+    return len(server.server.server_state.connections)
+
+
+def assert_cut(server: Running, opened: socket.socket) -> None:
+    """Its request is given up, its connection is gone, its key may ask again."""
+    until(lambda: server.stats().running == 0 and connections(server) == 0)
+    opened.settimeout(WAIT_S)
+    with suppress(ConnectionError):  # what was under way may still come
+        while opened.recv(65536):
+            pass
+    with httpx.Client(base_url=server.url, timeout=60, trust_env=False) as http:
+        until(lambda: http.post(PATH, json={"input": "Hi."}, headers=KEYS).status_code == 200)
+    until(lambda: connections(server) == 0)
+
+
+@pytest.mark.parametrize("stream_format", ["audio", "sse"])
+def test_who_reads_nothing_of_a_reply_is_cut(impatient: Running, stream_format: str) -> None:
+    before = impatient.stats()
+    body = json.dumps({**LONG, "stream_format": stream_format}).encode()
+    head = f"POST {PATH} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer alpha\r\nContent-Type: application/json\r\n"
+    with closing(deaf_socket(impatient)) as opened:
+        opened.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
+        until(lambda: impatient.stats().running == 1)
+        assert_cut(impatient, opened)
+    assert impatient.stats().cancelled == before.cancelled + 1
+
+
+def test_who_reads_nothing_of_a_websocket_is_cut(impatient: Running) -> None:
+    before = impatient.stats()
+    opened = deaf_socket(impatient)
+    with connect(
+        f"ws://{impatient.address}/v1/audio/stream",
+        sock=opened,
+        proxy=None,
+        additional_headers=KEYS,
+        max_queue=1,
+        close_timeout=0,
+    ) as client:
+        client.send(json.dumps({"type": "start", "sample_rate": 192_000}))
+        client.send(json.dumps({"type": "text", "text": LONG["input"]}))
+        client.send(json.dumps({"type": "flush"}))
+        until(lambda: impatient.stats().cancelled == before.cancelled + 1)  # this client reads a message ahead
+        until(lambda: connections(impatient) == 0)
+    assert impatient.stats().running == 0
+
+
+def test_who_reads_slowly_is_served(impatient: Running) -> None:
+    body = {"input": "One, two, three, four.", "response_format": "pcm", "sample_rate": 192_000}
+    with httpx.Client(base_url=impatient.url, timeout=60, trust_env=False) as http:
+        expected = http.post(PATH, json=body, headers=KEYS).content
+    data = json.dumps(body).encode()
+    head = f"POST {PATH} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer alpha\r\nContent-Type: application/json\r\n"
+    received = bytearray()
+    with closing(deaf_socket(impatient)) as opened:
+        opened.sendall(f"{head}Connection: close\r\nContent-Length: {len(data)}\r\n\r\n".encode() + data)
+        started_s = time.monotonic()
+        for share in range(1, 9):
+            while len(received) < share * len(expected) // 8:
+                received += opened.recv(65536)
+            time.sleep(0.3)
+        while piece := opened.recv(65536):
+            received += piece
+    assert time.monotonic() - started_s > 2.0  # twice the timeout
+    assert len(received) > len(expected)
+
+
+@pytest.mark.parametrize(("before", "sent"), [(0, b""), (0, b"POST /v1/audio/speech HT"), (1, b"GET /healthz HT")])
+def test_who_does_not_finish_asking_is_cut(impatient: Running, before: int, sent: bytes) -> None:
+    with closing(deaf_socket(impatient)) as opened:
+        for _ in range(before):
+            opened.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert b"200" in opened.recv(4096)
+        opened.sendall(sent)
+        until(lambda: connections(impatient) == 1)
+        until(lambda: connections(impatient) == 0)
+
+
+def test_a_refused_websocket_is_told_why(impatient: Running) -> None:
+    url = f"ws://{impatient.address}/v1/audio/stream"
+    with pytest.raises(InvalidStatus) as unknown, connect(url, proxy=None):
+        pass
+    assert unknown.value.response.status_code == 401
+    assert json.loads(unknown.value.response.body)["error"]["code"] == "invalid_api_key"
+    assert unknown.value.response.headers["x-request-id"].startswith("req_")
+    with connect(url, proxy=None, additional_headers=KEYS):
+        with pytest.raises(InvalidStatus) as busy, connect(url, proxy=None, additional_headers=KEYS):
+            pass
+        assert busy.value.response.status_code == 429
+        assert busy.value.response.headers["retry-after"] == "1"
+    until(lambda: connections(impatient) == 0)

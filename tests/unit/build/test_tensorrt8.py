@@ -1,0 +1,140 @@
+"""TensorRT 8.6 has no wheel for this Python, so a network of its kind is written out here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import onnx
+import pytest
+
+from emotirt.build.fold import folded
+from emotirt.build.int8 import calibrated_tensors
+from emotirt.build.plan_adapter import PlanOrder
+from emotirt.build.plan_graph import plan_graph
+from emotirt.build.precision import Quantization
+from emotirt.build.tensorrt8 import Tensorrt8, constrain_layers, tensor_types
+from emotirt.bundle.plans import FLOAT32, FP16, INT8
+from emotirt.bundle.store import Bundle
+from emotirt.errors import PlanFailed
+
+KINDS = ("CONVOLUTION", "CONSTANT", "SHAPE", "QUANTIZE", "DEQUANTIZE", "SOFTMAX")
+FLAGS = ("FP16", "INT8", "TF32", "OBEY_PRECISION_CONSTRAINTS")
+TRT = SimpleNamespace(
+    LayerType=SimpleNamespace(**{kind: kind for kind in KINDS}),
+    BuilderFlag=SimpleNamespace(**{flag: flag for flag in FLAGS}),
+    PreviewFeature=SimpleNamespace(PROFILE_SHARING_0806="PROFILE_SHARING_0806"),
+    NetworkDefinitionCreationFlag=SimpleNamespace(EXPLICIT_BATCH=0),
+    float32="f32",
+    float16="f16",
+)
+
+
+@dataclass
+class Layer:
+    type: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+    precision: str = ""
+    output_types: dict[int, str] = field(default_factory=dict)
+
+    @property
+    def num_inputs(self) -> int:
+        return len(self.inputs)
+
+    @property
+    def num_outputs(self) -> int:
+        return len(self.outputs)
+
+    def get_input(self, index: int) -> SimpleNamespace:
+        return SimpleNamespace(name=self.inputs[index])
+
+    def get_output(self, index: int) -> SimpleNamespace:
+        return SimpleNamespace(name=self.outputs[index])
+
+    def set_output_type(self, index: int, kind: str) -> None:
+        self.output_types[index] = kind
+
+
+class Network:
+    def __init__(self, *layers: Layer) -> None:
+        self.layers = layers
+        self.num_layers = len(layers)
+
+    def get_layer(self, index: int) -> Layer:
+        return self.layers[index]
+
+
+class Config:
+    def __init__(self) -> None:
+        self.flags = {"TF32"}
+        self.shares_profiles = False
+
+    def set_flag(self, flag: str) -> None:
+        self.flags.add(flag)
+
+    def clear_flag(self, flag: str) -> None:
+        self.flags.discard(flag)
+
+    def set_preview_feature(self, feature: str, is_on: bool) -> None:
+        assert (feature, is_on) == ("PROFILE_SHARING_0806", True)
+        self.shares_profiles = True
+
+
+def test_layers_get_the_types_of_the_graph() -> None:
+    half = Layer("CONVOLUTION", ("mel", "w"), ("a",))
+    wide = Layer("SOFTMAX", ("a",), ("b",))
+    shape = Layer("SHAPE", ("b",), ("s",))
+    stored = Layer("CONSTANT", (), ("c",))
+    pair = Layer("DEQUANTIZE", ("q",), ("d",))
+    quantized = Layer("CONVOLUTION", ("d",), ("e",))
+    internal = Layer("SOFTMAX", ("e",), ("(unnamed)",))
+    layers = (half, wide, shape, stored, pair, quantized, internal)
+    types = {"a": "float16", "b": "float32", "c": "float32", "d": "float16", "e": "float16"}
+    constrain_layers(TRT, Network(*layers), types)
+    assert (half.precision, half.output_types) == ("f16", {0: "f16"})
+    assert (wide.precision, wide.output_types) == ("f32", {0: "f32"})
+    assert all(layer.precision == "" and not layer.output_types for layer in layers[2:])
+
+
+@pytest.mark.parametrize(
+    ("precision", "flags"),
+    [
+        (FLOAT32, set()),
+        (FP16, {"FP16", "OBEY_PRECISION_CONSTRAINTS"}),
+        (INT8, {"FP16", "INT8", "OBEY_PRECISION_CONSTRAINTS"}),
+    ],
+)
+def test_flags_follow_the_precision(opened_bundle: Bundle, precision: str, flags: set[str]) -> None:
+    config = Config()
+    graph = opened_bundle.stage_bytes("decoder")
+    order = PlanOrder("decoder", precision, graph, (), ("9.0",))
+    Tensorrt8().configure(TRT, Network(), config, order)
+    assert config.flags == flags
+    assert config.shares_profiles
+    assert Tensorrt8().network_flags(TRT) == 1
+
+
+def test_a_rewritten_graph_tells_its_types(opened_bundle: Bundle) -> None:
+    graph = opened_bundle.stage_bytes("decoder")
+    assert set(tensor_types(plan_graph(graph, "decoder", FLOAT32)).values()) == {"float32"}
+    types = tensor_types(plan_graph(graph, "decoder", FP16))
+    assert set(types.values()) == {"float32", "float16"}
+    assert types["mel"] == "float32"
+
+
+def test_a_quantized_graph_is_float32_with_the_types_of_its_half(opened_bundle: Bundle) -> None:
+    graph = opened_bundle.stage_bytes("vocoder")
+    ranges = dict.fromkeys(calibrated_tensors(folded(graph)), 1.0)
+    quantization = Quantization(ranges)
+    half, wide = (plan_graph(graph, "vocoder", INT8, quantization, half=item) for item in (True, False))
+    assert onnx.load_from_string(wide).opset_import[0].version == 17
+    assert set(tensor_types(wide).values()) == {"float32"}
+    types, tensors = tensor_types(half), set(tensor_types(wide))
+    assert sum(kind == "float16" for name, kind in types.items() if name in tensors) > len(tensors) / 2
+
+
+def test_it_builds_only_for_the_gpu_it_runs_on() -> None:
+    assert Tensorrt8().capabilities((), "9.0") == ("9.0",)
+    with pytest.raises(PlanFailed, match=r"8\.6 was asked for, .* has 9\.0"):
+        Tensorrt8().capabilities(("8.6",), "9.0")
