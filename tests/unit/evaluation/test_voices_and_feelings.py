@@ -120,7 +120,8 @@ def test_cloning_is_scored_against_everybody(pack: Pack, encoder: SpeakerEncoder
     found = clone_summary(rows, Scale(0.9, 0.6))
     assert found["position"] == pytest.approx((found["cosine"] - 0.6) / 0.3, abs=1e-3)
     vocoded = copied(speaker, encoder, people)
-    assert np.mean([row["cosine"] for row in vocoded]) > found["cosine"]
+    assert len(vocoded) == sum(len(owner.others) for owner in people)
+    assert np.mean([row["cosine"] for row in vocoded]) > 0.8
 
 
 def test_references_are_as_long_as_asked(pack: Pack, encoder: SpeakerEncoder) -> None:
