@@ -273,8 +273,6 @@ def _findings(
     details["rises_with_intensity"] = {tag: rises(judged, tag) for tag in TAGS[1:]}
     lost = details["speaker_loss"]
     risen = sum(details["rises_with_intensity"].values())
-    people, ours = details["shifts"]["people"], details["shifts"]["synthesized"]
-    measures = tuple(next(iter(people.values())))
     return Findings(
         part="emotions",
         title="Emotions: are they heard, and does the voice stay the same?",
@@ -290,45 +288,56 @@ def _findings(
             ),
         ),
         details=details,
-        tables=(
-            Table(
-                "Heard at intensity 1 (rows: asked for)",
-                ("tag", *TAGS),
-                tuple((tag, *(judged[1.0][tag]["heard"].get(other, 0) for other in TAGS)) for tag in TAGS),
-            ),
-            Table(
-                "What an emotion does to prosody, people / synthesized",
-                ("emotion", *measures),
-                tuple((tag, *(f"{people[tag][m]:g} / {ours[tag][m]:g}" for m in measures)) for tag in people),
-            ),
-            Table(
-                "Speaker similarity lost by an emotion",
-                ("emotion", "actors", "synthesized"),
-                tuple((tag, row["people"], row["synthesized"]) for tag, row in lost.items()),
-            ),
-        ),
-        charts=(
-            lines(
-                "Probability of the asked emotion by intensity",
-                INTENSITIES,
-                {tag: [judged[i][tag]["probability"] for i in INTENSITIES] for tag in TAGS[1:]},
-            ),
-            bars(
-                "Pitch level against neutral, semitones",
-                TAGS[1:],
-                {
-                    "actors": [people[tag]["pitch_semitones"] for tag in TAGS[1:]],
-                    "synthesized": [ours[tag]["pitch_semitones"] for tag in TAGS[1:]],
-                },
-            ),
-            bars(
-                "Spectral tilt against neutral, dB",
-                TAGS[1:],
-                {
-                    "actors": [people[tag]["tilt_db"] for tag in TAGS[1:]],
-                    "synthesized": [ours[tag]["tilt_db"] for tag in TAGS[1:]],
-                },
-            ),
-        ),
+        tables=_tables(judged, details),
+        charts=_charts(judged, details),
         players=tuple(players),
+    )
+
+
+def _tables(judged: Mapping[float, Mapping[str, Any]], details: Mapping[str, Any]) -> tuple[Table, ...]:
+    people, ours = details["shifts"]["people"], details["shifts"]["synthesized"]
+    measures, lost = tuple(next(iter(people.values()))), details["speaker_loss"]
+    return (
+        Table(
+            "Heard at intensity 1 (rows: asked for)",
+            ("tag", *TAGS),
+            tuple((tag, *(judged[1.0][tag]["heard"].get(other, 0) for other in TAGS)) for tag in TAGS),
+        ),
+        Table(
+            "What an emotion does to prosody, people / synthesized",
+            ("emotion", *measures),
+            tuple((tag, *(f"{people[tag][m]:g} / {ours[tag][m]:g}" for m in measures)) for tag in people),
+        ),
+        Table(
+            "Speaker similarity lost by an emotion",
+            ("emotion", "actors", "synthesized"),
+            tuple((tag, row["people"], row["synthesized"]) for tag, row in lost.items()),
+        ),
+    )
+
+
+def _charts(judged: Mapping[float, Mapping[str, Any]], details: Mapping[str, Any]) -> tuple[str, ...]:
+    people, ours = details["shifts"]["people"], details["shifts"]["synthesized"]
+    return (
+        lines(
+            "Probability of the asked emotion by intensity",
+            INTENSITIES,
+            {tag: [judged[i][tag]["probability"] for i in INTENSITIES] for tag in TAGS[1:]},
+        ),
+        bars(
+            "Pitch level against neutral, semitones",
+            TAGS[1:],
+            {
+                "actors": [people[tag]["pitch_semitones"] for tag in TAGS[1:]],
+                "synthesized": [ours[tag]["pitch_semitones"] for tag in TAGS[1:]],
+            },
+        ),
+        bars(
+            "Spectral tilt against neutral, dB",
+            TAGS[1:],
+            {
+                "actors": [people[tag]["tilt_db"] for tag in TAGS[1:]],
+                "synthesized": [ours[tag]["tilt_db"] for tag in TAGS[1:]],
+            },
+        ),
     )
