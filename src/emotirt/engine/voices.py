@@ -173,6 +173,7 @@ class AsyncUserVoices:
         self.voices = voices
         self._pool = ThreadPoolExecutor(ENCODER_THREADS, thread_name_prefix="emotirt-voices")
         self._waiting = 0
+        self._is_closed = False
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function of ``voices`` there.
@@ -189,10 +190,16 @@ class AsyncUserVoices:
             raise EngineClosed("the engine is closed; open another one") from exc
         loop = asyncio.get_running_loop()
         future.add_done_callback(lambda _: self._done(loop))
-        return await asyncio.wrap_future(future)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            if self._is_closed and future.cancelled():  # dropped by ``close``; its caller is not cancelled
+                raise EngineClosed("the engine closed before the recording was read; send it again") from None
+            raise
 
     def close(self) -> None:
         """Wait for what runs, drop what waits, release the encoder."""
+        self._is_closed = True
         self._pool.shutdown(wait=True, cancel_futures=True)
         self.voices.close()
 
