@@ -193,6 +193,7 @@ class AsyncEngine:
         try:
             if request.has_recordings:
                 request = await self.own_voices.call(self._planner.encoded, request)
+                self._check_open()
             plan = await asyncio.get_running_loop().run_in_executor(
                 self._readers, self._planner.plan_or_cut, request, options.strict
             )

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
+from unicodedata import category
 
 from emotirt.bundle.store import Bundle
 from emotirt.errors import EngineClosed, InvalidRequest, Overloaded, VoiceExists, VoiceUnusable
@@ -22,6 +23,8 @@ from emotirt.voices.voice_file import UNDETERMINED, StoredVoice, check_voice_nam
 
 MAX_CONSENT_CHARACTERS = 500
 BLEND_CONSENT = "a blend of voices whose speakers have agreed"
+_CONTROLS = frozenset(("Cc", "Cs", "Zl", "Zp"))
+"""Categories of characters that would move a terminal's cursor or break a line."""
 ENCODER_THREADS = 1
 MOST_WAITING = 16
 RETRY_S = 1.0
@@ -160,6 +163,10 @@ class UserVoices:
         if not (2 <= len(new.language) <= 3 and new.language.isascii() and new.language.islower()):
             raise InvalidRequest(
                 f"language {new.language!r:.40} is not a code such as en or zh; leave it out if unknown"
+            )
+        if any(category(character) in _CONTROLS for character in new.description + new.consent):
+            raise InvalidRequest(
+                "the description or the consent holds line breaks or control characters; leave them out"
             )
         if len(new.description) > MAX_CONSENT_CHARACTERS:
             raise InvalidRequest(f"the description is longer than {MAX_CONSENT_CHARACTERS} characters; shorten it")

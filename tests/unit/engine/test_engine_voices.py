@@ -106,6 +106,8 @@ def test_mixtures_speak_and_can_be_kept(speaking: Engine) -> None:
         ({"name": "a+b"}, InvalidRequest, "cannot name a voice"),
         ({"language": "English"}, InvalidRequest, "language 'English' is not a code such as en"),
         ({"description": "x" * 501}, InvalidRequest, "the description is longer than 500"),
+        ({"description": "calm\x1b[2J"}, InvalidRequest, "holds line breaks or control characters"),
+        ({"consent": "yes\nno"}, InvalidRequest, "holds line breaks or control characters"),
     ],
 )
 def test_what_is_said_of_a_voice_is_checked(
@@ -196,7 +198,8 @@ def test_recordings_that_wait_when_the_engine_closes_are_told(tiny_bundle: Path,
         gate = threading.Event()
         reading = [engine.own_voices.call(gate.wait, 60.0)]
         waiting = [engine.clone(replace(ANNA, name=f"Anna {index}"), clip("linda")) for index in range(3)]
-        calls = [asyncio.ensure_future(call) for call in (*reading, *waiting)]
+        request = SpeechRequest(TEXT, reference=clip("kathleen"))
+        calls = [asyncio.ensure_future(call) for call in (*reading, *waiting, engine.submit(request))]
         await asyncio.sleep(0)  # all have begun
         closing = asyncio.ensure_future(engine.close())
         await asyncio.wait(calls[1:], timeout=60)
@@ -206,7 +209,7 @@ def test_recordings_that_wait_when_the_engine_closes_are_told(tiny_bundle: Path,
 
     first, *others = asyncio.run(run())
     assert first is True
-    assert [type(end) for end in others] == [EngineClosed] * 3
+    assert [type(end) for end in others] == [EngineClosed] * 4
     assert not voices_path.exists()
 
 
