@@ -27,8 +27,8 @@ ATTEMPTS = 10
 
 @pytest.fixture(scope="module")
 def impatient(server_settings: ServerSettings) -> Iterator[Running]:
-    """A server that waits a second for nobody."""
-    limits = {"send_timeout_s": 1.0, "body_timeout_s": 1.0, "api_keys": "alpha,beta", "requests_per_key": 1}
+    """A server that waits a second for nobody to read, and two for nobody to ask."""
+    limits = {"send_timeout_s": 1.0, "body_timeout_s": 2.0, "api_keys": "alpha,beta", "requests_per_key": 1}
     with running(server_settings.model_copy(update=limits)) as started:
         started.listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL_BYTES)
         yield started

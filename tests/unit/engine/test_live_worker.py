@@ -119,7 +119,7 @@ def test_a_stopped_worker_is_replaced_and_its_requests_are_spoken(tiny_bundle: P
         await until(lambda: engine.health().worker_pid not in (None, pid))
         assert any("hung" in record.detail for record in recorder.backend)
 
-    with_worker(tiny_bundle, use, hang_s=1.0)
+    with_worker(tiny_bundle, use, hang_s=2.0)
 
 
 @pytest.mark.parametrize("poison", ["nan", "silence", "clipping"])
