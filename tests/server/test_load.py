@@ -17,6 +17,7 @@ from emotirt.bench.load import LoadReport, LoadSettings, closed_loop, listeners,
 from emotirt.bench.speech_client import Outcome, address_from_url, speak
 from emotirt.bench.workload import Playback
 from emotirt.cli.main import main
+from emotirt.engine.observe import EngineStats
 
 QUICK = LoadSettings(seconds=0.5, warm_up_s=0.0)
 
@@ -24,6 +25,15 @@ QUICK = LoadSettings(seconds=0.5, warm_up_s=0.0)
 @pytest.fixture
 def address(server: Running) -> ServerAddress:
     return address_from_url(server.url)
+
+
+def idle(server: Running) -> EngineStats:
+    """Wait until every request has been counted, which is a moment after its reply."""
+    ends_s = time.monotonic() + 60
+    while (stats := server.stats()).accepted > stats.results + stats.errors + stats.cancelled:
+        assert time.monotonic() < ends_s
+        time.sleep(0.01)
+    return stats
 
 
 def run(address: ServerAddress, kind: str) -> LoadReport:
@@ -46,10 +56,10 @@ def test_every_request_is_spoken_and_counted(address: ServerAddress, server: Run
 
 
 def test_all_audio_of_a_request_is_heard(address: ServerAddress, server: Running) -> None:
-    before = server.stats()
+    before = idle(server)
     outcome = asyncio.run(speak(address, "One, two, three.", time.perf_counter()))
     assert outcome.problem == ""
-    assert outcome.playback.audio_s == pytest.approx(server.stats().audio_s - before.audio_s, abs=0.01)
+    assert outcome.playback.audio_s == pytest.approx(idle(server).audio_s - before.audio_s, abs=0.01)
 
 
 def test_refusals_and_absent_servers_are_told_apart(address: ServerAddress) -> None:

@@ -48,23 +48,14 @@ class Stall:
             self._arm(unsent_bytes)
 
 
-class HttpProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  # whichever parser is installed
-    """uvicorn's protocol for HTTP, with a timeout to take some of an answer, and one to send the head of a request."""
+class _Watched(asyncio.Protocol):
+    """What both protocols have in common; comes before uvicorn's among the bases."""
 
-    send_timeout_s = head_timeout_s = 30.0
-
-    def connection_made(self, transport: asyncio.Transport) -> None:
-        """Watch the connection."""
-        super().connection_made(transport)
-        transport.set_write_buffer_limits(high=0)  # what the kernel does not take at once makes the sender wait
-        self._stall = Stall(transport, self.send_timeout_s)
-        self._head_timer: asyncio.TimerHandle | None = None
-        self._expect_head()
+    _stall: Stall
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Watch it no longer."""
+        """Watch the connection no longer."""
         self._stall.end()
-        self._expect_nothing()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -76,6 +67,25 @@ class HttpProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  # whiche
         """Find room."""
         self._stall.end()
         super().resume_writing()
+
+
+class HttpProtocol(_Watched, AutoHTTPProtocol):  # type: ignore[misc,valid-type]  # whichever parser is installed
+    """uvicorn's protocol for HTTP, with a timeout to take some of an answer, and one to send the head of a request."""
+
+    send_timeout_s = head_timeout_s = 30.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Watch the connection."""
+        super().connection_made(transport)
+        self.transport.set_write_buffer_limits(high=0)  # what the kernel does not take at once makes the sender wait
+        self._stall = Stall(self.transport, self.send_timeout_s)
+        self._head_timer: asyncio.TimerHandle | None = None
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Expect nothing of it any more."""
+        self._expect_nothing()
+        super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
         """Take bytes, and wait no longer than so for the rest of a head."""
@@ -103,7 +113,7 @@ class HttpProtocol(AutoHTTPProtocol):  # type: ignore[misc,valid-type]  # whiche
             self.transport.abort()
 
 
-class WebSocketProtocol(WebSocketsSansIOProtocol):
+class WebSocketProtocol(_Watched, WebSocketsSansIOProtocol):
     """uvicorn's protocol for WebSockets, with a timeout to take some of what is sent."""
 
     send_timeout_s = 30.0
@@ -113,21 +123,6 @@ class WebSocketProtocol(WebSocketsSansIOProtocol):
         super().connection_made(transport)
         self.transport.set_write_buffer_limits(high=0)
         self._stall = Stall(self.transport, self.send_timeout_s)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Watch it no longer."""
-        self._stall.end()
-        super().connection_lost(exc)
-
-    def pause_writing(self) -> None:
-        """Begin to wait for room."""
-        super().pause_writing()
-        self._stall.begin()
-
-    def resume_writing(self) -> None:
-        """Find room."""
-        self._stall.end()
-        super().resume_writing()
 
 
 def http_protocol(send_timeout_s: float, head_timeout_s: float) -> type[asyncio.Protocol]:
