@@ -209,7 +209,7 @@ def build_plan(
     messages = Messages()
     trt_logger = message_logger(trt, messages)
     builder = create_builder(trt, trt_logger, messages)
-    network = parsed_network(trt, builder, trt_logger, adapter.network_flags(trt), order.graph, order.what)
+    network, parser = parsed_network(trt, builder, trt_logger, adapter.network_flags(trt), order.graph, order.what)
     config = builder.create_builder_config()
     adapter.configure(trt, network, config, order)
     if order.version_compatible:
@@ -220,9 +220,10 @@ def build_plan(
     times = _timing_cache(config, timing) if adapter.needs_gpu else None
     settle = watched(trt, config, progress)
     try:
-        plan = built_plan(builder, network, config, messages, order.what)
+        plan = built_plan(builder, network, config, messages, order.what, lambda: adapter.relax(trt, config))
     finally:
         settle()
+        del parser
     return plan, bytes(times.serialize()) if times is not None else b""
 
 

@@ -83,3 +83,6 @@ class Adapter(Protocol):
 
     def configure(self, trt: Any, network: Any, config: Any, order: PlanOrder) -> None:
         """Set types, flags and targets of a parsed network."""
+
+    def relax(self, trt: Any, config: Any) -> bool:
+        """Ask for less after a build failed; returns whether there was something to let go, and so a second try."""

@@ -67,9 +67,10 @@ def create_builder(trt: Any, trt_logger: Any, messages: Messages) -> Any:
         ) from exc
 
 
-def parsed_network(trt: Any, builder: Any, trt_logger: Any, flags: int, graph: bytes, what: str) -> Any:
+def parsed_network(trt: Any, builder: Any, trt_logger: Any, flags: int, graph: bytes, what: str) -> tuple[Any, Any]:
     """Parse a graph.
 
+    Returns: the network, and its parser, which holds weights of it and has to live until it is built.
     Raises: PlanFailed: TensorRT's parser refuses it; names node, operator and the parser's own words.
     """
     network = builder.create_network(flags)
@@ -78,7 +79,7 @@ def parsed_network(trt: Any, builder: Any, trt_logger: Any, flags: int, graph: b
         errors = [parser.get_error(index) for index in range(parser.num_errors)]
         refusals = "; ".join(_refusal(error, graph) for error in errors[:MOST_MESSAGES]) or "it gave no reason"
         raise PlanFailed(f"TensorRT {trt.__version__} refuses {what}: {refusals}")
-    return network
+    return network, parser
 
 
 def add_profiles(builder: Any, config: Any, profiles: Sequence[Profile], what: str) -> None:
@@ -94,12 +95,19 @@ def add_profiles(builder: Any, config: Any, profiles: Sequence[Profile], what: s
             raise PlanFailed(f"TensorRT takes profile {index} of {what} for contradictory: {profile.inputs}")
 
 
-def built_plan(builder: Any, network: Any, config: Any, messages: Messages, what: str) -> bytes:
-    """Build.
+def built_plan(
+    builder: Any, network: Any, config: Any, messages: Messages, what: str, relax: Callable[[], bool] = lambda: False
+) -> bytes:
+    """Build, and once more where something can be let go.
 
     Raises: PlanFailed: it failed; with TensorRT's own words.
     """
     plan = builder.build_serialized_network(network, config)
+    if plan is None and relax():
+        logger.warning(
+            "%s cannot be built with every type as asked for: %s; types may change", what, messages.explained()
+        )
+        plan = builder.build_serialized_network(network, config)
     if plan is None:
         raise PlanFailed(f"TensorRT cannot build {what}: {messages.explained()}")
     return bytes(plan)

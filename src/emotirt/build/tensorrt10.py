@@ -27,3 +27,7 @@ class Tensorrt10:
     def configure(self, trt: Any, network: Any, config: Any, order: PlanOrder) -> None:
         """Let float32 be float32: TF32 keeps only ten bits of a factor."""
         config.clear_flag(trt.BuilderFlag.TF32)
+
+    def relax(self, trt: Any, config: Any) -> bool:
+        """Types are the network's own here: there is nothing to let go."""
+        return False

@@ -8,12 +8,22 @@ import onnx
 from onnx import TensorProto
 
 from emotirt.build.plan_adapter import PlanOrder
-from emotirt.bundle.plans import FLOAT32, INT8
+from emotirt.bundle.plans import FLOAT32, FP16, INT8
 from emotirt.errors import PlanFailed
 
 _TYPES = {TensorProto.FLOAT: "float32", TensorProto.FLOAT16: "float16"}
 _UNTYPED = ("CONSTANT", "SHAPE", "CAST", "IDENTITY", "QUANTIZE", "DEQUANTIZE", "ASSERTION", "FILL")
 """Layers that take no precision: they only hold, measure or convert."""
+_BORDERS = (
+    "TRIP_LIMIT",
+    "RECURRENCE",
+    "ITERATOR",
+    "LOOP_OUTPUT",
+    "CONDITION",
+    "CONDITIONAL_INPUT",
+    "CONDITIONAL_OUTPUT",
+)
+"""Layers that only hand values in and out of a loop, which is what a CumSum becomes, or of a branch."""
 
 
 class Tensorrt8:
@@ -46,7 +56,15 @@ class Tensorrt8:
         if order.precision == INT8:
             config.set_flag(trt.BuilderFlag.INT8)
         config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
-        constrain_layers(trt, network, tensor_types(order.typed or order.graph))
+        constrain_layers(trt, network, tensor_types(order.typed or order.graph), inner=order.precision == FP16)
+
+    def relax(self, trt: Any, config: Any) -> bool:
+        """Let TensorRT break a constraint where no kernel keeps it, rather than refuse the network; see ``Adapter``."""
+        if not config.get_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS):
+            return False
+        config.clear_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
+        config.set_flag(trt.BuilderFlag.PREFER_PRECISION_CONSTRAINTS)
+        return True
 
 
 def own_capability(asked: tuple[str, ...], here: str) -> tuple[str, ...]:
@@ -74,25 +92,44 @@ def tensor_types(graph: bytes) -> dict[str, str]:
     }
 
 
-def constrain_layers(trt: Any, network: Any, types: dict[str, str]) -> None:
+def constrain_layers(trt: Any, network: Any, types: dict[str, str], inner: bool = False) -> None:
     """Set precision and output types of every layer that gives a tensor of the graph.
 
     Layers behind a DequantizeLinear are left alone: the pair around them says already that they compute in int8.
+
+    Args:
+        trt: TensorRT's module.
+        network: parsed.
+        types: of the tensors that nodes of the graph give.
+        inner: whether layers within a float32 node compute in float32 too. One node becomes several layers, of which
+            only the last gives the node's tensor; the others may be computed in float16 if nothing is said of them.
     """
     untyped = {getattr(trt.LayerType, name) for name in _UNTYPED if hasattr(trt.LayerType, name)}
+    borders = {getattr(trt.LayerType, name) for name in _BORDERS if hasattr(trt.LayerType, name)}
     layers = [network.get_layer(index) for index in range(network.num_layers)]
-    dequantized = {
-        layer.get_output(index).name
-        for layer in layers
-        if layer.type == trt.LayerType.DEQUANTIZE
-        for index in range(layer.num_outputs)
-    }
+    dequantized = {name for layer in layers if layer.type == trt.LayerType.DEQUANTIZE for name in _given(layer)}
+    within: list[Any] = []  # of the node whose last layer is still to come
     for layer in layers:
-        inputs = {layer.get_input(index).name for index in range(layer.num_inputs) if layer.get_input(index)}
-        if layer.type in untyped or inputs & dequantized:
+        if layer.type in untyped or _taken(layer) & dequantized:
             continue
-        for index in range(layer.num_outputs):
-            kind = types.get(layer.get_output(index).name)
+        kinds = [types.get(name) for name in _given(layer)]
+        for index, kind in enumerate(kinds):
             if kind is not None:
                 layer.precision = getattr(trt, kind)
                 layer.set_output_type(index, getattr(trt, kind))
+        if not any(kinds):
+            if layer.type not in borders and layer.get_output(0).dtype == trt.float32:
+                within.append(layer)
+            continue
+        if inner and "float32" in kinds:
+            for part in within:
+                part.precision = trt.float32
+        within = []
+
+
+def _given(layer: Any) -> list[str]:
+    return [layer.get_output(index).name for index in range(layer.num_outputs)]
+
+
+def _taken(layer: Any) -> set[str]:
+    return {layer.get_input(index).name for index in range(layer.num_inputs) if layer.get_input(index)}

@@ -44,3 +44,7 @@ class TensorrtRtx:
         for index, capability in enumerate(order.compute_capabilities):
             member = getattr(trt.ComputeCapability, f"SM{capability.replace('.', '')}")
             config.set_compute_capability(member, index)
+
+    def relax(self, trt: Any, config: Any) -> bool:
+        """Types are the network's own here: there is nothing to let go."""
+        return False

@@ -18,8 +18,8 @@ from emotirt.bundle.plans import FLOAT32, FP16, INT8
 from emotirt.bundle.store import Bundle
 from emotirt.errors import PlanFailed
 
-KINDS = ("CONVOLUTION", "CONSTANT", "SHAPE", "QUANTIZE", "DEQUANTIZE", "SOFTMAX")
-FLAGS = ("FP16", "INT8", "TF32", "OBEY_PRECISION_CONSTRAINTS")
+KINDS = ("CONVOLUTION", "CONSTANT", "SHAPE", "QUANTIZE", "DEQUANTIZE", "SOFTMAX", "ELEMENTWISE", "RECURRENCE")
+FLAGS = ("FP16", "INT8", "TF32", "OBEY_PRECISION_CONSTRAINTS", "PREFER_PRECISION_CONSTRAINTS")
 TRT = SimpleNamespace(
     LayerType=SimpleNamespace(**{kind: kind for kind in KINDS}),
     BuilderFlag=SimpleNamespace(**{flag: flag for flag in FLAGS}),
@@ -36,6 +36,7 @@ class Layer:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     precision: str = ""
+    dtype: str = "f32"
     output_types: dict[int, str] = field(default_factory=dict)
 
     @property
@@ -50,7 +51,7 @@ class Layer:
         return SimpleNamespace(name=self.inputs[index])
 
     def get_output(self, index: int) -> SimpleNamespace:
-        return SimpleNamespace(name=self.outputs[index])
+        return SimpleNamespace(name=self.outputs[index], dtype=self.dtype)
 
     def set_output_type(self, index: int, kind: str) -> None:
         self.output_types[index] = kind
@@ -76,6 +77,9 @@ class Config:
     def clear_flag(self, flag: str) -> None:
         self.flags.discard(flag)
 
+    def get_flag(self, flag: str) -> bool:
+        return flag in self.flags
+
     def set_preview_feature(self, feature: str, is_on: bool) -> None:
         assert (feature, is_on) == ("PROFILE_SHARING_0806", True)
         self.shares_profiles = True
@@ -95,6 +99,33 @@ def test_layers_get_the_types_of_the_graph() -> None:
     assert (half.precision, half.output_types) == ("f16", {0: "f16"})
     assert (wide.precision, wide.output_types) == ("f32", {0: "f32"})
     assert all(layer.precision == "" and not layer.output_types for layer in layers[2:])
+
+
+def test_inner_layers_of_a_float32_node_are_float32() -> None:
+    summed = Layer("ELEMENTWISE", ("x",), ("(unnamed 1)",))
+    handed = Layer("RECURRENCE", ("x",), ("(unnamed 2)",))
+    counted = Layer("ELEMENTWISE", ("n",), ("(unnamed 3)",), dtype="i32")
+    island = Layer("SOFTMAX", ("(unnamed 1)",), ("sum",))
+    free = Layer("CONVOLUTION", ("sum",), ("(unnamed 4)",))
+    half = Layer("SOFTMAX", ("(unnamed 4)",), ("b",))
+    layers = (summed, handed, counted, island, free, half)
+    types = {"sum": "float32", "b": "float16"}
+    constrain_layers(TRT, Network(*layers), types)
+    assert [layer.precision for layer in layers] == ["", "", "", "f32", "", "f16"]
+    constrain_layers(TRT, Network(*layers), types, inner=True)
+    assert [layer.precision for layer in layers] == ["f32", "", "", "f32", "", "f16"]
+    assert not summed.output_types
+
+
+def test_constraints_are_let_go_once(opened_bundle: Bundle) -> None:
+    config = Config()
+    assert not Tensorrt8().relax(TRT, config)
+    Tensorrt8().configure(
+        TRT, Network(), config, PlanOrder("decoder", FP16, opened_bundle.stage_bytes("decoder"), (), ())
+    )
+    assert Tensorrt8().relax(TRT, config)
+    assert config.flags == {"FP16", "PREFER_PRECISION_CONSTRAINTS"}
+    assert not Tensorrt8().relax(TRT, config)
 
 
 @pytest.mark.parametrize(
