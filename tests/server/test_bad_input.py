@@ -123,7 +123,7 @@ def test_large_body_is_refused_unread(client: httpx.Client) -> None:
 
 
 def test_half_a_body_does_not_hold_a_connection(server_settings: ServerSettings) -> None:
-    impatient = server_settings.model_copy(update={"body_timeout_s": 0.2})
+    impatient = server_settings.model_copy(update={"body_timeout_s": 1.0})
     with running(impatient) as started, socket.create_connection(started.listener.getsockname(), timeout=10) as raw:
         head = f"POST {PATH} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n"
         raw.sendall(head.encode() + b'{"inp')

@@ -13,7 +13,8 @@ CLASSES = [item for item in vars(errors).values() if inspect.isclass(item) and i
 
 
 def made(error: type[errors.EmotiRTError]) -> errors.EmotiRTError:
-    return error("what\nfailed", 2.1) if error is errors.Overloaded else error("what\nfailed")  # type: ignore[call-arg]
+    further = {errors.Overloaded: (2.1,), errors.PlanUnusable: ("missing",)}.get(error, ())
+    return error("what\nfailed", *further)
 
 
 def test_every_error_is_mapped() -> None:

@@ -269,6 +269,15 @@ def test_uploads_beside_speech_do_not_hold_it_up(settings: ServerSettings) -> No
         assert asyncio.run(run(server)) == [200] * 12
 
 
+@pytest.mark.parametrize(("site", "status"), [("cross-site", 403), ("same-site", 403), ("same-origin", 200)])
+def test_pages_of_other_sites_make_no_voices(here: httpx.Client, site: str, status: int) -> None:
+    answer = here.post(VOICES, data=GIVEN, files=sample(clip("linda")), headers={"sec-fetch-site": site})
+    assert answer.status_code == status
+    assert listed(here).get("Anna", False) is (status == 200)
+    if status == 403:
+        assert problem(answer)[1] == "foreign_site"
+
+
 def test_keys_guard_voices_too(settings: ServerSettings) -> None:
     guarded = settings.model_copy(update={"api_keys": "secret"})
     with running(guarded) as server, httpx.Client(base_url=server.url, trust_env=False) as client:

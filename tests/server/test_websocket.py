@@ -37,6 +37,15 @@ def send(socket: ClientConnection, **message: object) -> None:
     socket.send(json.dumps(message))
 
 
+def settled(server: Running) -> int:
+    """Wait until nothing runs, also nothing that a client left; returns how many requests were cancelled."""
+    ends_s = time.monotonic() + 60
+    while server.stats().running and time.monotonic() < ends_s:
+        time.sleep(0.01)
+    assert server.stats().running == 0
+    return server.stats().cancelled
+
+
 def until(socket: ClientConnection, kind: str) -> tuple[bytes, list[dict[str, object]]]:
     """Read up to an event; return the audio and the events."""
     audio, events = [], []
@@ -96,7 +105,7 @@ def test_every_turn_is_a_whole_stream(server: Running) -> None:
 
 
 def test_cancel_stops_at_once_and_the_next_turn_works(server: Running) -> None:
-    before = server.stats().cancelled
+    before = settled(server)
     with connected(server) as socket:
         send(socket, type="text", text=LONG)
         assert isinstance(socket.recv(60), bytes)
@@ -129,15 +138,11 @@ def test_nothing_to_say_is_no_error(server: Running) -> None:
 
 
 def test_client_that_leaves_cancels(server: Running) -> None:
-    before = server.stats().cancelled
+    before = settled(server)
     with connected(server, sample_rate=192_000) as socket:
         send(socket, type="text", text=LONG)
         socket.recv(60)
-    ends_s = time.monotonic() + 10
-    while server.stats().running and time.monotonic() < ends_s:
-        time.sleep(0.01)
-    assert server.stats().cancelled > before
-    assert server.stats().running == 0
+    assert settled(server) > before
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ MOST_GROWTH_MIB = 24.0
 """Memory that a round may keep: less than the stages take, more than malloc keeps for itself."""
 DRAIN_REPLIES = 8
 SERVER_OPTIONS = (
-    "--isolation", "worker", "--live-deadline", "60", "--body-timeout", "1", "--log-level", "info", "--drain", "30",
+    "--isolation", "worker", "--live-deadline", "60", "--body-timeout", "5", "--log-level", "info", "--drain", "30",
     "--feeds-listeners", "false",
 )  # fmt: skip
 """Clients who ask for as much as there is, and faults that slow everything, would mostly be turned away."""

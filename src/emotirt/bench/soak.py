@@ -18,7 +18,7 @@ from emotirt.bench.traffic import CORRUPT, DOUBLED, FAILED, LOST, Tally, Traffic
 from emotirt.bench.workload import poisson_times_s
 from emotirt.errors import BackendError
 
-SERVER_OPTIONS = ("--isolation", "worker", "--live-deadline", "60", "--body-timeout", "1")
+SERVER_OPTIONS = ("--isolation", "worker", "--live-deadline", "60", "--body-timeout", "5")
 SAMPLE_S = 5.0
 LEAST_SAMPLES = 40
 SETTLED_SHARE = 0.2

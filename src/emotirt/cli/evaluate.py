@@ -182,8 +182,8 @@ def _speakers(bench: Bench) -> Findings:
     from emotirt.evaluation.similarity import measure_speakers
     from emotirt.evaluation.speaker_encoder import SpeakerEncoder
 
-    encoder = SpeakerEncoder(bench.args.speaker_encoder)
-    return measure_speakers(bench.pack(), bench.synthesizer, encoder, bench.voices)
+    pack = bench.pack()
+    return measure_speakers(pack, bench.synthesizer, SpeakerEncoder(bench.args.speaker_encoder), bench.voices)
 
 
 def _emotions(bench: Bench) -> Findings:

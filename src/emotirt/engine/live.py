@@ -164,6 +164,10 @@ class AsyncEngine:
         catalog = self._planner.catalog
         return (*catalog.voices, *(voice.entry for voice in catalog.custom_voices))
 
+    def has_voice(self, name: str) -> bool:
+        """Return whether a voice of this name is offered, without reading all of them."""
+        return self._planner.catalog.has(name)
+
     @property
     def custom_voices(self) -> tuple[StoredVoice, ...]:
         """The user's voices that this engine speaks with."""
@@ -193,6 +197,7 @@ class AsyncEngine:
         try:
             if request.has_recordings:
                 request = await self.own_voices.call(self._planner.encoded, request)
+                self._check_open()
             plan = await asyncio.get_running_loop().run_in_executor(
                 self._readers, self._planner.plan_or_cut, request, options.strict
             )

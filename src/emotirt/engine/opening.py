@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from emotirt.bundle.store import Bundle, default_bundle_path, open_bundle
-from emotirt.engine.plans import make_missing_plans
 from emotirt.errors import InvalidRequest
 from emotirt.runtime.open import AUTO, default_threads, is_gpu_backend, resolve_backend
 
@@ -30,5 +29,7 @@ def opened_parts(bundle_path: Path | str | None, backend: str, threads: int | No
     bundle = open_bundle(default_bundle_path() if bundle_path is None else bundle_path)
     chosen = resolve_backend(backend, bundle)
     if is_gpu_backend(chosen):
+        from emotirt.engine.plans import make_missing_plans  # brings the workers along, which a CPU needs not
+
         make_missing_plans(bundle, chosen)
     return bundle, chosen, threads or default_threads()

@@ -6,6 +6,7 @@ Building needs ONNX and the GPU, and TensorRT's builder takes a gigabyte; the pr
 from __future__ import annotations
 
 import logging
+import shlex
 import subprocess
 import sys
 
@@ -39,7 +40,7 @@ def make_missing_plans(bundle: Bundle, backend: str) -> None:
     if done.returncode != 0:
         raise BackendUnavailable(
             f"the plans of {', '.join(missing)} could not be built (exit code {done.returncode}); "
-            f"run it again to see why: {' '.join(command[1:])}"
+            f"run it again to see why: {shlex.join(('python', *command[1:]))}"
         )
 
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ParamSpec, TypeVar
+from unicodedata import category
 
 from emotirt.bundle.store import Bundle
 from emotirt.errors import EngineClosed, InvalidRequest, Overloaded, VoiceExists, VoiceUnusable
@@ -22,6 +23,8 @@ from emotirt.voices.voice_file import UNDETERMINED, StoredVoice, check_voice_nam
 
 MAX_CONSENT_CHARACTERS = 500
 BLEND_CONSENT = "a blend of voices whose speakers have agreed"
+_CONTROLS = frozenset(("Cc", "Cs", "Zl", "Zp"))
+"""Categories of characters that would move a terminal's cursor or break a line."""
 ENCODER_THREADS = 1
 MOST_WAITING = 16
 RETRY_S = 1.0
@@ -161,6 +164,10 @@ class UserVoices:
             raise InvalidRequest(
                 f"language {new.language!r:.40} is not a code such as en or zh; leave it out if unknown"
             )
+        if any(category(character) in _CONTROLS for character in new.description + new.consent):
+            raise InvalidRequest(
+                "the description or the consent holds line breaks or control characters; leave them out"
+            )
         if len(new.description) > MAX_CONSENT_CHARACTERS:
             raise InvalidRequest(f"the description is longer than {MAX_CONSENT_CHARACTERS} characters; shorten it")
 
@@ -173,6 +180,7 @@ class AsyncUserVoices:
         self.voices = voices
         self._pool = ThreadPoolExecutor(ENCODER_THREADS, thread_name_prefix="emotirt-voices")
         self._waiting = 0
+        self._is_closed = False
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a function of ``voices`` there.
@@ -189,10 +197,16 @@ class AsyncUserVoices:
             raise EngineClosed("the engine is closed; open another one") from exc
         loop = asyncio.get_running_loop()
         future.add_done_callback(lambda _: self._done(loop))
-        return await asyncio.wrap_future(future)
+        try:
+            return await asyncio.wrap_future(future)
+        except asyncio.CancelledError:
+            if self._is_closed and future.cancelled():  # dropped by ``close``; its caller is not cancelled
+                raise EngineClosed("the engine closed before the recording was read; send it again") from None
+            raise
 
     def close(self) -> None:
         """Wait for what runs, drop what waits, release the encoder."""
+        self._is_closed = True
         self._pool.shutdown(wait=True, cancel_futures=True)
         self.voices.close()
 

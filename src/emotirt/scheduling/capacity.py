@@ -101,7 +101,7 @@ class Capacity:
     @property
     def effort_per_audio_s(self) -> float:
         """Effort of a second of audio through all stages, 0 before enough was measured."""
-        is_known = self._token_effort.over + self._audio_effort.over >= LEAST_EFFORT_S and self._planned_tokens
+        is_known = self._token_effort.over + self._audio_effort.over >= LEAST_EFFORT_S and self._planned_s > 0.0
         return self._token_effort.ratio / self._audio_per_token_s + self._audio_effort.ratio if is_known else 0.0
 
     @property

@@ -26,6 +26,8 @@ OPEN_PATHS = frozenset(("/healthz", "/readyz", *PAGE_PATHS))
 UPLOAD_PATH = "/v1/audio/voices"
 UPLOAD_FRAME_BYTES = 64 * 1024
 """For what stands around the recordings in a multipart body."""
+FOREIGN_SITES = frozenset(("cross-site", "same-site"))
+"""Of ``Sec-Fetch-Site``: a form is sent by any page in a browser without asking first, and here it would be kept."""
 MOST_UPLOADS = 8
 """Bodies with recordings that are held in memory at once."""
 RETRY_KEY_S = 1.0
@@ -136,6 +138,10 @@ class Edge:
 
     async def _answered(self, scope: Scope, receive: Receive, reply: _Reply) -> Problem | None:
         is_upload = scope["path"] == UPLOAD_PATH and scope["method"] == "POST"
+        if is_upload and _header(scope, b"sec-fetch-site") in FOREIGN_SITES:
+            return Problem(
+                403, "a page of another site may not send recordings; use the server's own", code="foreign_site"
+            )
         if is_upload and self._uploads >= MOST_UPLOADS:
             return problem_from_error(Overloaded(f"{self._uploads} recordings are being sent, the most at once", 1.0))
         self._uploads += is_upload

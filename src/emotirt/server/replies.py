@@ -12,6 +12,7 @@ SSE_MEDIA_TYPE = "text/event-stream"
 _WHY = {
     400: "a value of the request is not accepted",
     401: "no accepted API key",
+    403: "a page of another site sent it",
     404: "there is no such thing",
     408: "the body did not come in time",
     409: "there is a voice of this name already",

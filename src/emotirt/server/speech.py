@@ -139,7 +139,7 @@ class AudioWriter:
 def _voice(name: str | None, engine: AsyncEngine) -> str | None:
     if name is None or name.casefold() not in OPENAI_VOICES:
         return name
-    return name if name.casefold() in {voice.name.casefold() for voice in engine.voices} else None
+    return name if engine.has_voice(name) else None
 
 
 def _instructed(style: Style, engine: AsyncEngine) -> tuple[InstructedStyle, str | None]:

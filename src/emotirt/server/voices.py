@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
@@ -84,14 +85,14 @@ def voices_router(engine: AsyncEngine) -> APIRouter:
         emotions = [{"name": emotion.name, "aliases": list(emotion.aliases)} for emotion in engine.emotions]
         return {
             "object": "list",
-            "data": [*presets, *(_custom(voice) for voice in engine.custom_voices)],
+            "data": [*presets, *(_custom(voice) for voice in await _own(engine))],
             "emotions": emotions,
         }
 
     @router.post(
         UPLOAD_PATH,
         response_class=JSONResponse,
-        responses=reply_of(CreatedVoice, 400, 409),
+        responses=reply_of(CreatedVoice, 400, 403, 409),
         openapi_extra=_FORM,
     )
     async def create_voice(request: Request) -> Response:
@@ -106,13 +107,17 @@ def voices_router(engine: AsyncEngine) -> APIRouter:
     async def delete_voice(voice: str) -> Response:
         """Forget a voice that was made here."""
         is_preset = voice.strip().casefold() in {entry.name.casefold() for entry in engine.bundle.manifest.voices}
-        if not is_preset and voice.strip().casefold() not in {item.name.casefold() for item in engine.custom_voices}:
+        if not is_preset and voice.strip().casefold() not in {item.name.casefold() for item in await _own(engine)}:
             message = f"no voice {voice!r:.100} to delete; GET {UPLOAD_PATH} lists those with custom true"
             return Problem(404, message, INVALID, "voice_not_found", "voice").response()
         await engine.remove_voice(voice)
         return JSONResponse({"id": voice, "object": "audio.voice.deleted", "deleted": True})
 
     return router
+
+
+async def _own(engine: AsyncEngine) -> tuple[StoredVoice, ...]:
+    return await asyncio.to_thread(lambda: engine.custom_voices)  # thousands of files may be read; others listen
 
 
 async def _read_form(request: Request) -> tuple[NewVoice, list[bytes]]:

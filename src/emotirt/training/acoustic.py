@@ -314,7 +314,7 @@ class AcousticTrainer:
     def resume(self, path: Path, restart_schedule: bool) -> None:
         """Continue from ``acoustic_resume.pt``, or start warm from ``acoustic.pt``; optimizer moments start anew.
 
-        Raises: TrainingError: the checkpoint knows other speakers or emotions than this pack.
+        Raises: TrainingError: the checkpoint knows other speakers, emotions or networks than this run.
         """
         state = torch.load(path, map_location=self.data.device, weights_only=True)
         if "modules" in state:
@@ -322,7 +322,13 @@ class AcousticTrainer:
                 raise TrainingError(
                     f"{path} was trained on other speakers or emotions than this pack; do not resume it"
                 )
-            self.modules.load_state_dict({key: value.float() for key, value in state["modules"].items()})
+            try:
+                self.modules.load_state_dict({key: value.float() for key, value in state["modules"].items()})
+            except RuntimeError as exc:
+                raise TrainingError(
+                    f"{path} was trained with other networks; resume it with the same --disentangle and sizes, "
+                    "or remove it to start warm from acoustic.pt"
+                ) from exc
         else:
             load_weights(self.acoustic, state["weights"]["acoustic"], "acoustic model")
             load_weights(self.reference, state["weights"]["reference"], "reference encoder")

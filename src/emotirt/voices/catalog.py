@@ -88,6 +88,13 @@ class Catalog:
         first = members[0][0]
         return VoiceEntry(text_from_parts(parts), first.language, description="a blend"), vector
 
+    def has(self, name: str) -> bool:
+        """Return whether one voice of this name, the bundle's or the user's, can be spoken with."""
+        if self.is_preset(name):
+            return True
+        voice = None if self._store is None else self._store.get(name)
+        return voice is not None and speaks(self._bundle, voice)
+
     def is_preset(self, name: str) -> bool:
         """Return whether the bundle has a voice of this name."""
         return _key(name) in self._voices

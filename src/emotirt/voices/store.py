@@ -33,6 +33,8 @@ from emotirt.voices.voice_file import (
 SUFFIX = ".voice.json"
 MAX_VOICES = 10_000
 MAX_FILE_BYTES = 1024**2
+NO_HOME = Path("/nonexistent")
+"""What Debian calls the home of users that have none."""
 
 
 class VoiceStore:
@@ -46,9 +48,11 @@ class VoiceStore:
     def voices(self) -> tuple[StoredVoice, ...]:
         """Return every voice that can be read, by name; broken files are left out."""
         found = []
-        for path in self._files():
+        files = self._files()
+        for path in files:
             with suppress(VoiceUnusable, FileNotFoundError):
                 found.append(self._voice(path))
+        self._forget_all_but(files)
         return tuple(sorted(found, key=lambda voice: voice.name.casefold()))
 
     def get(self, name: str) -> StoredVoice | None:
@@ -60,7 +64,7 @@ class VoiceStore:
             return None
         try:
             return self._voice(self._place(name))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def add(self, voice: StoredVoice, replace: bool = False) -> None:
@@ -77,9 +81,12 @@ class VoiceStore:
             raise InvalidRequest(f"{self.path} holds {MAX_VOICES} voices, the most that are kept; remove some first")
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            _write(place, data_from_voice(voice), replace)
-        except FileExistsError:
-            raise VoiceExists(f"a voice named {voice.name!r} exists; remove it first or choose another name") from None
+            try:
+                _write(place, data_from_voice(voice), replace)
+            except FileExistsError:
+                raise VoiceExists(
+                    f"a voice named {voice.name!r} exists; remove it first or choose another name"
+                ) from None
         except OSError as exc:
             raise OutputError(f"cannot keep a voice in {str(self.path)!r}: {exc.strerror or exc}") from exc
 
@@ -107,12 +114,17 @@ class VoiceStore:
             return []
 
     def _voice(self, path: Path) -> StoredVoice:
-        stat = path.stat()
+        stat = _stat(path)
         stamp = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
         known = self._read.get(path)
         if known is None or known[0] != stamp:
             known = self._read[path] = (stamp, voice_from_data(read_voice_file(path), str(path)))
         return known[1]
+
+    def _forget_all_but(self, files: Sequence[Path]) -> None:
+        """Let go of voices that somebody else removed."""
+        for path in set(self._read).difference(files):
+            self._read.pop(path, None)
 
     def _place(self, name: str) -> Path:
         key = _key(name)
@@ -121,12 +133,16 @@ class VoiceStore:
 
 
 def default_voices_path() -> Path:
-    """Return where a user's voices are kept unless another place is given."""
+    """Return where a user's voices are kept unless another place is given; nowhere for a user without a home."""
+    try:
+        home = Path.home()
+    except RuntimeError:  # a container's made-up user; presets are spoken all the same
+        home = NO_HOME
     if sys.platform == "win32":
-        return Path.home() / "AppData" / "Local" / "emotirt" / "voices"
+        return home / "AppData" / "Local" / "emotirt" / "voices"
     if sys.platform == "darwin":
-        return Path.home() / "Library" / "Application Support" / "emotirt" / "voices"
-    return Path.home() / ".local" / "share" / "emotirt" / "voices"
+        return home / "Library" / "Application Support" / "emotirt" / "voices"
+    return home / ".local" / "share" / "emotirt" / "voices"
 
 
 def origin_of(bundle: Bundle) -> Origin:
@@ -165,6 +181,16 @@ def read_voice_file(path: Path) -> bytes:
     if len(data) > MAX_FILE_BYTES:
         raise VoiceUnusable(f"{path} is larger than {MAX_FILE_BYTES} bytes, so it is not a voice")
     return data
+
+
+def _stat(path: Path) -> os.stat_result:
+    """Return a file's; raises FileNotFoundError, NotADirectoryError, and VoiceUnusable for what forbids it."""
+    try:
+        return path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        raise
+    except OSError as exc:
+        raise VoiceUnusable(f"voice file {str(path)!r} cannot be read: {exc.strerror or exc}") from exc
 
 
 def _key(name: str) -> str:

@@ -181,7 +181,7 @@ def test_doctor_reports_a_working_installation(tiny_bundle: Path, capsys: pytest
     assert main(["doctor", "--bundle", str(tiny_bundle), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["usable"] is True
-    areas = {"python", "package", "backend", "gpu", "player", "bundle", "plans"}
+    areas = {"python", "package", "backend", "gpu", "player", "bundle", "plans", "speaking"}
     assert areas == {item["area"] for item in report["findings"]}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -105,6 +106,8 @@ def test_mixtures_speak_and_can_be_kept(speaking: Engine) -> None:
         ({"name": "a+b"}, InvalidRequest, "cannot name a voice"),
         ({"language": "English"}, InvalidRequest, "language 'English' is not a code such as en"),
         ({"description": "x" * 501}, InvalidRequest, "the description is longer than 500"),
+        ({"description": "calm\x1b[2J"}, InvalidRequest, "holds line breaks or control characters"),
+        ({"consent": "yes\nno"}, InvalidRequest, "holds line breaks or control characters"),
     ],
 )
 def test_what_is_said_of_a_voice_is_checked(
@@ -184,6 +187,30 @@ def test_recordings_wait_in_a_bounded_queue(tiny_bundle: Path, voices_path: Path
     assert len(refused) == 3
     assert refused[0].retry_after_s > 0
     assert not [end for end in ends if isinstance(end, BaseException) and not isinstance(end, Overloaded)]
+
+
+def test_recordings_that_wait_when_the_engine_closes_are_told(tiny_bundle: Path, voices_path: Path) -> None:
+    """Not cancelled: their callers did not give up, and want an answer."""
+
+    async def run() -> list[BaseException | object]:
+        settings = EngineSettings(warm_up=False)
+        engine = await AsyncEngine.open(tiny_bundle, threads=1, settings=settings, voices_path=voices_path)
+        gate = threading.Event()
+        reading = [engine.own_voices.call(gate.wait, 60.0)]
+        waiting = [engine.clone(replace(ANNA, name=f"Anna {index}"), clip("linda")) for index in range(3)]
+        request = SpeechRequest(TEXT, reference=clip("kathleen"))
+        calls = [asyncio.ensure_future(call) for call in (*reading, *waiting, engine.submit(request))]
+        await asyncio.sleep(0)  # all have begun
+        closing = asyncio.ensure_future(engine.close())
+        await asyncio.wait(calls[1:], timeout=60)
+        gate.set()
+        await closing
+        return list(await asyncio.gather(*calls, return_exceptions=True))
+
+    first, *others = asyncio.run(run())
+    assert first is True
+    assert [type(end) for end in others] == [EngineClosed] * 4
+    assert not voices_path.exists()
 
 
 def test_emotivoice_bundles_say_why_not(emotivoice_engine: Engine, speaking: Engine, tmp_path: Path) -> None:

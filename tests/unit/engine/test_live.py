@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import threading
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -221,7 +222,14 @@ def test_a_consumer_that_does_not_read_holds_up_only_itself(tiny_bundle: Path, o
         async with await AsyncEngine.open(tiny_bundle, threads=1, settings=settings) as engine:
             slow = await engine.submit(LONG, PATIENT)
             assert_equals_oracle(await spoken(engine, TEXTS[1]), oracle(TEXTS[1]))
-            await asyncio.sleep(0.05)
+            ends_s = time.monotonic() + WAIT_S
+
+            def is_busy() -> bool:
+                stats = engine.stats()
+                return stats.waiting_acoustic + stats.waiting_vocoder > 0 and time.monotonic() < ends_s
+
+            for _ in iter(is_busy, False):
+                await asyncio.sleep(0.01)
             stats = engine.stats()
             assert (stats.running, stats.waiting_acoustic, stats.waiting_vocoder) == (1, 0, 0)
             assert slow.timings.audio_s < 5.0

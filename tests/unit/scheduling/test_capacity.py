@@ -107,6 +107,35 @@ def test_bulk_requests_are_no_listeners_but_take_their_part() -> None:
     assert 0.5 * alone <= most_taken(admission) - 50 <= alone
 
 
+def test_tokens_that_became_no_audio_say_nothing() -> None:
+    admission = Admission(AdmissionLimits(), clock=lambda: 0.0)
+    ticket = taken(admission)
+    ticket.planned(TOKENS, 0.0)
+    admission.note(TOKENS, 1.0, 1.0)
+    assert admission.audio_per_s == 0.0
+    taken(admission)
+
+
+def test_after_a_stall_of_minutes_it_takes_on_as_many_as_before() -> None:
+    """A machine that slept, or a worker that hung: what was measured then is soon outweighed."""
+    now_s = [0.0]
+    before = most_taken(measured(now_s))
+    admission = measured(now_s)
+    admission.note(0, 300.0, 300.0)
+    alone = taken(admission)  # who finds nobody is taken on, whatever was measured, and so it is measured anew
+    with pytest.raises(Overloaded):
+        taken(admission)
+    alone.release()
+    for _ in range(200):
+        one = taken(admission)
+        admission.note(TOKENS, 1.0, MEL_PART * EFFORT_PER_AUDIO_S * AUDIO_S)
+        one.planned(TOKENS, AUDIO_S)
+        one.made(AUDIO_S)
+        admission.note(0, 1.0, (1.0 - MEL_PART) * EFFORT_PER_AUDIO_S * AUDIO_S)
+        one.release()
+    assert most_taken(admission) >= 0.9 * before
+
+
 def test_a_refused_request_leaves_nothing() -> None:
     admission = measured([0.0])
     most_taken(admission)

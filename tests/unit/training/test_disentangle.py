@@ -211,3 +211,6 @@ def test_it_learns_with_everything_on(
     again = AcousticTrainer(acted_data, acted_targets, TINY, config, transfer)
     again.resume(tmp_path / "acoustic_resume.pt", restart_schedule=False)
     assert again.step == 30
+    plain = AcousticTrainer(acted_data, acted_targets, TINY, replace(CONFIG, max_steps=30))
+    with pytest.raises(TrainingError, match="resume it with the same --disentangle"):
+        plain.resume(tmp_path / "acoustic_resume.pt", restart_schedule=False)

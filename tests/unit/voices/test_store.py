@@ -156,6 +156,7 @@ def test_a_voice_belongs_to_the_encoder_that_made_it(store: VoiceStore, opened_b
     catalog = Catalog(opened_bundle, store)
     assert [item.name for item in catalog.custom_voices] == ["Anna"]
     np.testing.assert_array_equal(catalog.voice("anna")[1], own.speaker)
+    assert [catalog.has(name) for name in ("ANNA", "ada", "Bert", "nobody")] == [True, True, False, False]
     with pytest.raises(VoiceUnusable, match=r"'Bert' was made with bundle 'other'.*clone it again from its recordings"):
         catalog.voice("Bert")
     rounded = replace(own, origin=replace(own.origin, encoder_sha256="3" * 64))
@@ -176,3 +177,43 @@ def test_bundles_without_an_encoder_say_so(store: VoiceStore, emotivoice_bundle:
 
 def test_the_default_place_is_the_users_own() -> None:
     assert Path.home() in default_voices_path().parents
+
+
+def test_who_has_no_home_has_no_voices(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_home() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.setattr(Path, "home", no_home)
+    assert VoiceStore().voices() == ()
+    assert VoiceStore().get("Anna") is None
+
+
+def test_a_place_that_is_no_directory_holds_no_voices(tmp_path: Path) -> None:
+    file = tmp_path / "file"
+    file.write_text("", encoding="ascii")
+    store = VoiceStore(file)
+    assert store.voices() == ()
+    assert store.get("Anna") is None
+    with pytest.raises(OutputError, match="cannot keep a voice in"):
+        store.add(voice())
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_place_that_may_not_be_entered_is_named(store: VoiceStore) -> None:
+    store.add(voice())
+    store.path.chmod(0o400)
+    try:
+        assert VoiceStore(store.path).voices() == ()
+        with pytest.raises(VoiceUnusable, match="cannot be read"):
+            VoiceStore(store.path).get("Anna")
+    finally:
+        store.path.chmod(0o700)
+
+
+def test_what_others_removed_is_not_kept_in_memory(store: VoiceStore) -> None:
+    for name in ("Anna", "Bert"):
+        store.add(voice(name))
+    assert len(store.voices()) == 2
+    VoiceStore(store.path).remove("Anna")
+    assert [item.name for item in store.voices()] == ["Bert"]
+    assert len(store._read) == 1
