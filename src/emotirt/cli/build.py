@@ -1,6 +1,6 @@
 """Make a bundle from trained models, or of a bundle that exists its TensorRT plans or a copy in another precision.
 
-``--target`` makes plans and needs the extra 'tensorrt' or 'tensorrt-rtx'; ``--precision`` without it makes such a copy.
+--target makes plans and needs the extra 'tensorrt' or 'tensorrt-rtx'; --precision without it makes such a copy.
 Making a bundle needs the extra 'train' (PyTorch and ONNX).
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from pathlib import Path
 
 from emotirt.cli import plans, precision
 from emotirt.errors import BackendUnavailable
@@ -19,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     try:
         from emotirt.build import recipe
     except ModuleNotFoundError as exc:
+        parser.add_argument("--out", type=Path, metavar="DIR", help="where the bundle goes")
         parser.set_defaults(run_recipe=None, missing=exc.name)
         return
     recipe.add_arguments(parser)

@@ -1,4 +1,4 @@
-"""Take over a model that another project trained: ``emotirt import emotivoice``; needs the extra 'train'."""
+"""Take over a model that another project trained: emotirt import emotivoice; needs the extra 'train'."""
 
 from __future__ import annotations
 

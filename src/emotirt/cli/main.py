@@ -32,9 +32,9 @@ COMMANDS = {
     "demo": "write samples in several languages, voices and emotions",
     "bench": "measure speed, and collect results",
     "train": "train the models of a bundle",
-    "build": "make a bundle from trained models",
+    "build": "make a bundle from trained models, or TensorRT plans of a bundle",
     "import": "make a bundle from a model that another project trained",
-    "evaluate": "measure how well the speech is understood",
+    "evaluate": "measure the speech against people: understood, voice, emotion, sound",
 }
 
 _MODULES = {"import": "importing"}

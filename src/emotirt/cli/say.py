@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from emotirt.audio.encode import FORMATS, audio_format, encode, format_from_path
-from emotirt.cli.arguments import add_engine_arguments, add_speech_arguments, open_engine, request_from_arguments
+from emotirt.cli.arguments import (
+    UsageError,
+    add_engine_arguments,
+    add_speech_arguments,
+    open_engine,
+    request_from_arguments,
+)
 from emotirt.cli.output import check_target, write_file
 from emotirt.cli.progress import progress_bar
 from emotirt.cli.text_input import read_text
@@ -39,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--sample-rate", type=int, metavar="HZ", help="sample rate of the result (default: the bundle's)")
     add("--timestamps", type=Path, metavar="FILE", help="write when words, phonemes and visemes sound, as JSON")
     add(
-        "--timestamp-kinds", type=_kinds, metavar="KINDS", default=TIMESTAMP_KINDS,
+        "--timestamp-kinds", type=_kinds, metavar="KINDS",
         help="which of word,phoneme,viseme --timestamps writes (default: all)",
     )  # fmt: skip
     add("--quiet", action="store_true", help="no progress bar and no timing line")
@@ -52,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
     output = output_from_arguments(args)
     if args.timestamps is not None:
         check_target(args.timestamps)
+    elif args.timestamp_kinds is not None:
+        raise UsageError("--timestamp-kinds says what --timestamps writes; give --timestamps FILE too")
     started = time.perf_counter()
     with open_engine(args) as engine:
         loaded_s = time.perf_counter() - started
@@ -62,7 +70,9 @@ def run(args: argparse.Namespace) -> int:
         else:
             said = _speak_streamed(engine, request, output, args)
         if args.timestamps is not None:
-            write_file(args.timestamps, _timestamps(said, engine.sample_rate_hz, args.timestamp_kinds))
+            write_file(
+                args.timestamps, _timestamps(said, engine.sample_rate_hz, args.timestamp_kinds or TIMESTAMP_KINDS)
+            )
     for warning in said.warnings:
         sys.stderr.write(f"emotirt: warning: {warning}\n")
     if not args.quiet:

@@ -85,7 +85,10 @@ def _tables(bundle: Bundle, own: Sequence[_Own]) -> str:
         (name, entry.language, entry.sex, entry.licence, entry.description + _default_mark(defaults.get(name, [])))
         for name, entry in bundle.voices.items()
     ]
-    voices += [(item.voice.name, item.voice.language, "", "yours", _own_description(item)) for item in own]
+    voices += [
+        (item.voice.name, item.voice.language.replace("und", "any"), "", "yours", _own_description(item))
+        for item in own
+    ]
     emotions = [
         (name, ", ".join(entry.aliases), "learned" if entry.learned else "prosody only", entry.description)
         for name, entry in bundle.emotions.items()

@@ -178,6 +178,10 @@ class AsyncEngine:
         """Emotions offered by name."""
         return self._planner.catalog.emotions
 
+    def check_voice(self, name: str) -> None:
+        """Look up a voice or a mixture, and raise what a request with it would raise."""
+        self._planner.catalog.voice(name)
+
     async def submit(self, request: SpeechRequest, options: SpeechOptions = _DEFAULT_OPTIONS) -> AsyncSpeechStream:
         """Take on a request.
 

@@ -11,6 +11,8 @@ from emotirt.engine.voices import UserVoices
 from emotirt.errors import InvalidRequest
 from emotirt.synthesis.frontend import frontend_from_bundle
 from emotirt.synthesis.speech import SpeechPlan
+from emotirt.text.control import shown
+from emotirt.text.normalize import unspoken_letters
 from emotirt.text.split import split_sentences
 from emotirt.types import FloatArray
 from emotirt.voices.catalog import Catalog
@@ -66,7 +68,7 @@ class Planner:
             entry = self.catalog.default_voice(symbol for item in utterances for symbol in item.symbols)
             condition = replace(condition, speaker=self.catalog.voice(entry.name)[1])
         name = entry.name if speaker is None else REFERENCE_VOICE
-        return SpeechPlan(utterances, condition, name, time.perf_counter() - started)
+        return SpeechPlan(utterances, condition, name, time.perf_counter() - started, _warnings(request.text))
 
     def encoded(self, request: SpeechRequest) -> SpeechRequest:
         """Put what was made of its recordings in their place.
@@ -91,7 +93,8 @@ class Planner:
             return self.plan(request)
         kept = cut_text(request.text, most)
         warning = f"text has {len(request.text)} characters, the limit is {most}; spoken are the first {len(kept)}"
-        return replace(self.plan(replace(request, text=kept)), warnings=(warning,), is_truncated=True)
+        plan = self.plan(replace(request, text=kept))
+        return replace(plan, warnings=(warning, *plan.warnings), is_truncated=True)
 
     def _style(self, prompt: str | None) -> FloatArray | None:
         if prompt is None:
@@ -100,6 +103,11 @@ class Planner:
             names = ", ".join(emotion.name for emotion in self.catalog.emotions)
             raise InvalidRequest(f"bundle {self._bundle_name!r} takes no prompt in words; choose an emotion: {names}")
         return self._prompts.style(prompt)
+
+
+def _warnings(text: str) -> tuple[str, ...]:
+    letters = unspoken_letters(text)
+    return (f"letters that are neither English nor Chinese are not spoken: {shown(letters)}",) if letters else ()
 
 
 def cut_text(text: str, most_characters: int) -> str:

@@ -63,7 +63,9 @@ class Session:
         if not isinstance(first, Start):
             raise Refused(Problem(400, "the first message must have type 'start'", code="out_of_order"))
         target = target_from_style(first, first.response_format, self._engine)
-        request_from_style("", first, self._engine)  # unknown models are refused before any text is sent
+        request = request_from_style("", first, self._engine)  # unknown models and voices are refused before any text
+        if request.voice is not None:
+            self._engine.check_voice(request.voice)
         turn = Turn(self._socket, self._engine, first, target)
         echoed = {} if first.seed is None else {"seed": first.seed}
         await self._send("started", sample_rate=target.sample_rate_hz, response_format=target.format_name, **echoed)

@@ -53,6 +53,23 @@ def normalize(text: str, bare_numbers_in_chinese: bool = False) -> str:
     return chinese_text(_NON_HAN.sub(_english_island, text)) if is_chinese else english_text(text)
 
 
+def unspoken_letters(text: str) -> str:
+    """Return the letters of other scripts in a text, each once and in order: nobody reads them.
+
+    Accented and full-width letters fold to Latin; Greek letters, which often are symbols, do not count.
+    """
+    if text.isascii():
+        return ""
+    return "".join(char for char in dict.fromkeys(text) if ord(char) >= 0x80 and _is_foreign_letter(char))
+
+
+def _is_foreign_letter(char: str) -> bool:
+    if unicodedata.category(char) not in ("Lu", "Ll", "Lo") or _HAN.match(char):
+        return False
+    folded = unicodedata.normalize("NFKD", char)
+    return not (folded[0].isascii() or _HAN.match(folded) or unicodedata.name(char, "").startswith(("LATIN", "GREEK")))
+
+
 def _characters(text: str) -> str:
     """Fold full-width, compatibility and accented forms and foreign digits; drop emoji and invisible characters."""
     if text.isascii():

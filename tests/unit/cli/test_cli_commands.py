@@ -298,6 +298,8 @@ def test_kinds_of_timestamps(say, capsys: pytest.CaptureFixture[str]) -> None:
     assert spoken["visemes"][-1]["end_s"] == spoken["end_s"]
     assert say("One.", "--timestamps", "times.json", "--timestamp-kinds", "lips") == 2
     assert "'lips' is unknown; give some of word,phoneme,viseme" in capsys.readouterr().err
+    assert say("One.", "--timestamp-kinds", "word") == 2
+    assert "give --timestamps FILE" in capsys.readouterr().err
 
 
 def test_timestamps_that_cannot_be_written_are_refused_first(say, capsys: pytest.CaptureFixture[str]) -> None:

@@ -224,6 +224,20 @@ def test_timings_and_warnings(engine: Engine) -> None:
     assert result.warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("text", "unspoken"),
+    [
+        ("One こんに。", "こんに"),
+        ("One Да, Да.", "Да"),
+        ("One 안녕.", "안녕"),
+        ("Café naïve ÆØ ß ł ＡＢ １ ½ ² ª μm π 😀 東京 \uf900.", ""),
+    ],
+)
+def test_letters_that_nobody_reads_are_told(engine: Engine, text: str, unspoken: str) -> None:
+    told = f"letters that are neither English nor Chinese are not spoken: {unspoken}"
+    assert engine.say(SpeechRequest(text)).warnings == ((told,) if unspoken else ())
+
+
 def test_what_an_engine_offers(engine: Engine) -> None:
     assert [voice.name for voice in engine.voices] == ["ada", "bo", "chen"]
     assert [emotion.name for emotion in engine.emotions] == ["neutral", "happy", "sad"]

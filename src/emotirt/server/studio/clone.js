@@ -13,7 +13,7 @@ export class Cloning {
   constructor(onvoice) {
     this.onvoice = onvoice;
     this.recorder = null;
-    this.sample = null; // { file, seconds }, seconds null for what the browser cannot decode
+    this.sample = null; // { file, seconds }, seconds null for what the browser cannot decode, or not yet
     this.problem = this.made = null;
     at("record").addEventListener("click", () => this.#try(() => this.#record()));
     at("listen").addEventListener("click", () => this.#listen());
@@ -88,7 +88,9 @@ export class Cloning {
     this.sample = null;
     if (!file) return;
     if (file.size > LARGEST_BYTES) throw new Problem("sample_too_large");
-    this.sample = { file, seconds: await secondsOf(file) };
+    const sample = { file, seconds: null }; // it may be sent while its length is not known yet
+    this.sample = sample;
+    sample.seconds = await secondsOf(file);
   }
 
   async #listen() {
