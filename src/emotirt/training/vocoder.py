@@ -44,6 +44,7 @@ class VocoderTraining:
         spectrum_weight: weight of the loss on linear spectra; 0 leaves it out.
         warm_steps: steps with the mel loss only, before the discriminators begin.
         predicted_share: share of segments whose mel is the acoustic model's, once those are given.
+        mel_noise: standard deviation of the noise on the mels, so that small differences stay small; 0 leaves it out.
         cuda_graph: capture the whole step once and replay it; the small kernels are launch-bound otherwise.
         report_every: steps between reports.
         save_every_s: seconds between checkpoints.
@@ -60,6 +61,7 @@ class VocoderTraining:
     spectrum_weight: float = 0.0
     warm_steps: int = 300
     predicted_share: float = 0.7
+    mel_noise: float = 0.0
     cuda_graph: bool = False
     report_every: int = 200
     save_every_s: float = 120.0
@@ -141,7 +143,10 @@ class VocoderTrainer:
             predicted = rng.random(len(clips)) < self.config.predicted_share
             choose = torch.from_numpy(predicted).to(mels.device).reshape(-1, 1, 1)
             mels = torch.where(choose, self.predicted_mels[spots], mels)
-        return mels.float().transpose(1, 2).contiguous(), samples
+        heard = mels.float().transpose(1, 2).contiguous()
+        if self.config.mel_noise:
+            heard = heard + self.config.mel_noise * torch.randn_like(heard)
+        return heard, samples
 
     def train(self, journal: Journal, out: Path) -> None:
         """Train until the time or the steps are used up, saving on the way and at the end."""

@@ -105,3 +105,13 @@ def test_a_spectral_vocoder_learns_from_its_spectra_and_is_read_again(spoken_dat
     restored = build_vocoder(ModelConfig.from_dict(kept["config"]))
     load_weights(restored, kept["weights"]["vocoder"], "vocoder")
     assert isinstance(restored, SpectralGenerator)
+
+
+def test_noise_is_put_on_the_mels_and_on_nothing_else(spoken_data: DeviceData) -> None:
+    picks = trainer_of(spoken_data, CONFIG).train_clips[:2]
+    (plain, real), (noisy, same) = (
+        trainer_of(spoken_data, replace(CONFIG, mel_noise=noise))._batch(picks, np.random.default_rng(0))
+        for noise in (0.0, 0.1)
+    )
+    torch.testing.assert_close(same, real, rtol=0, atol=0)
+    assert abs(float((noisy - plain).std()) - 0.1) < 0.01
