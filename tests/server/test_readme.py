@@ -18,7 +18,8 @@ ADDRESS = "127.0.0.1:8880"
 
 def test_curl(server: Running, tmp_path: Path) -> None:
     (block,) = (block for block in code_blocks(README, "sh") if "curl" in block)
-    serve, _, command = block.partition("\n")
+    install, serve, command = block.split("\n", 2)
+    assert re.fullmatch(r"\.venv/bin/python -m pip install --editable '\.\[serve\]'", install)
     assert re.fullmatch(r"\.venv/bin/emotirt serve &", serve)
     assert ADDRESS in command
     command = command.replace(ADDRESS, server.address).replace("curl ", "curl --silent --fail --noproxy '*' ")
