@@ -37,6 +37,7 @@ def whole_parts_of(pieces: Sequence[str]) -> list[str]:
 
 @given(st.lists(WORDS, max_size=40))
 @example(["x" * 100, " p.m", ".", " ", "he", " p.m", ". ", "The", " end", ". ", "A"])
+@example(["Messrs. ", "Dr", "x" * 40, "a"])
 def test_pieces_are_divided_as_a_whole_is(pieces: list[str]) -> None:
     assert parts_of(pieces) == whole_parts_of(pieces)
 

@@ -82,17 +82,21 @@ def spoken_part(pending: str, piece: str) -> tuple[str, str]:
         pending: the rest from before, in which no sentence ends.
         piece: what has come since.
     """
-    settled = _settled_characters(pending)  # what trickles in is not read from its beginning every time
+    settled, decided = _read_before(pending)  # what trickles in is not read from its beginning every time
     sentences = split_sentences(pending[settled:] + piece)
-    if len(sentences) < 2:
+    whole = len(sentences) - 1
+    while whole > 0 and settled + sum(map(len, sentences[:whole])) <= decided:
+        whole -= 1  # no end: it was looked at before, with all that stood before it
+    ready = "".join(sentences[:whole])
+    if not ready:
         return "", pending + piece
-    return pending[:settled] + "".join(sentences[:-1]), sentences[-1]
+    return pending[:settled] + ready, "".join(sentences[whole:])
 
 
-def _settled_characters(pending: str) -> int:
-    """Return how many characters have no more to say about where the next sentence ends."""
-    place = max(0, len(pending) - AHEAD_CHARACTERS)
-    last_run = max(0, place - RUN_CHARACTERS)
-    while place > last_run and not pending[place - 1].isalnum():
-        place -= 1
-    return max(0, place - BEHIND_CHARACTERS)
+def _read_before(pending: str) -> tuple[int, int]:
+    """Return from where to read again, and up to where no sentence ends, whatever follows."""
+    decided = max(0, len(pending) - AHEAD_CHARACTERS)
+    last_run = max(0, decided - RUN_CHARACTERS)
+    while decided > last_run and not pending[decided - 1].isalnum():
+        decided -= 1
+    return max(0, decided - BEHIND_CHARACTERS), decided
