@@ -223,7 +223,12 @@ def test_stdin_to_stdout(tiny_bundle: Path) -> None:
 
 def test_reader_that_leaves_is_quiet(tiny_bundle: Path) -> None:
     text = "A sentence that goes on for a while, and then some more. " * 20
-    process = subprocess.Popen(command(tiny_bundle, text, "--out", "-"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command(tiny_bundle, text, "--out", "-"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=heed_interrupts,
+    )
     assert process.stdout is not None
     assert process.stderr is not None
     process.stdout.read(10)
@@ -236,10 +241,18 @@ def test_reader_that_leaves_is_quiet(tiny_bundle: Path) -> None:
 SIGNALS = pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 
 
+def heed_interrupts() -> None:
+    """Undo what a shell does to processes that it starts in the background."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @SIGNALS
 def test_signals_leave_nothing_behind(tiny_bundle: Path, tmp_path: Path, number: int, code: int) -> None:
     process = subprocess.Popen(
-        command(tiny_bundle, "-", "--out", str(tmp_path / "x.wav")), stdin=subprocess.PIPE, stderr=subprocess.PIPE
+        command(tiny_bundle, "-", "--out", str(tmp_path / "x.wav")),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=heed_interrupts,
     )
     assert process.stdin is not None
     process.stdin.write(b"more than a pipe holds, " * 4000)  # returns when the command reads, and waits for more
@@ -254,7 +267,12 @@ def test_signals_leave_nothing_behind(tiny_bundle: Path, tmp_path: Path, number:
 @SIGNALS
 def test_signals_end_speaking_at_once(tiny_bundle: Path, number: int, code: int) -> None:
     text = "A sentence that goes on for a while, and then some more. " * 150
-    process = subprocess.Popen(command(tiny_bundle, text, "--out", "-"), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process = subprocess.Popen(
+        command(tiny_bundle, text, "--out", "-"),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=heed_interrupts,
+    )
     assert process.stdout is not None
     process.stdout.read(10)  # it speaks, and the rest is more than a pipe holds
     process.send_signal(number)
