@@ -7,7 +7,7 @@ import onnx
 import onnxslim
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]  # protobuf ships no types
 from numpy.typing import NDArray
-from onnx import numpy_helper
+from onnx import helper, numpy_helper
 
 from emotirt.errors import BuildError
 
@@ -87,3 +87,19 @@ def _chosen(
     if node.op_type == "Slice" and len(operands) <= 3:
         return np.asarray(shape[int(operands[0][0]) : int(operands[1][0])])
     return None
+
+
+def retype_attributes(node: onnx.NodeProto, given: int, wanted: int) -> None:
+    """Turn what a node's attributes say of one element type into another: the aim of a Cast, the values of a tensor.
+
+    Args:
+        node: changed in place.
+        given: element type of ``onnx.TensorProto``.
+        wanted: another one.
+    """
+    for attribute in node.attribute:
+        if attribute.name == "to" and attribute.i == given:
+            attribute.i = wanted
+        elif attribute.t.data_type == given:
+            value = numpy_helper.to_array(attribute.t).astype(helper.tensor_dtype_to_np_dtype(wanted))
+            attribute.t.CopyFrom(numpy_helper.from_array(value))

@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from emotirt.build.fold import folded, serialized
+from emotirt.build.fold import folded, retype_attributes, serialized
 from emotirt.build.islands import ISLANDS, Islands, float32_nodes
 
 QUANTIZED_OPSET = 19
@@ -62,7 +62,7 @@ class _Typing:
                     node.input[index] = self._as(name, half)
             self._nodes.append(node)
             if half:
-                _halve_attributes(node)
+                retype_attributes(node, TensorProto.FLOAT, TensorProto.FLOAT16)
                 for index, name in enumerate(node.output):
                     if name in self._floats:
                         node.output[index] = self._result(name, name in outputs)
@@ -105,12 +105,3 @@ class _Typing:
         self._casts[name, TensorProto.FLOAT16] = inner
         self._nodes.append(helper.make_node("Cast", [inner], [name], name=f"{name}/cast", to=TensorProto.FLOAT))
         return inner
-
-
-def _halve_attributes(node: onnx.NodeProto) -> None:
-    for attribute in node.attribute:
-        if attribute.name == "to" and attribute.i == TensorProto.FLOAT:
-            attribute.i = TensorProto.FLOAT16
-        elif attribute.t.data_type == TensorProto.FLOAT:
-            value = numpy_helper.to_array(attribute.t).astype(np.float16)
-            attribute.t.CopyFrom(numpy_helper.from_array(value))

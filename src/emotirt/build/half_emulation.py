@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from emotirt.build.fold import serialized
+from emotirt.build.fold import retype_attributes, serialized
 
 
 def emulated(graph: bytes) -> bytes:
@@ -28,7 +28,7 @@ def emulated(graph: bytes) -> bytes:
             item.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(item).astype(np.float32), item.name))
     nodes = []
     for node in model.graph.node:
-        _widen_attributes(node)
+        retype_attributes(node, TensorProto.FLOAT16, TensorProto.FLOAT)
         nodes.append(node)
         for index, name in enumerate(node.output):
             if name in half:
@@ -45,12 +45,3 @@ def _rounding(exact: str, rounded: str) -> list[onnx.NodeProto]:
         helper.make_node("Cast", [exact], [half], name=f"{half}/narrow", to=TensorProto.FLOAT16),
         helper.make_node("Cast", [half], [rounded], name=f"{half}/widen", to=TensorProto.FLOAT),
     ]
-
-
-def _widen_attributes(node: onnx.NodeProto) -> None:
-    for attribute in node.attribute:
-        if attribute.name == "to" and attribute.i == TensorProto.FLOAT16:
-            attribute.i = TensorProto.FLOAT
-        elif attribute.t.data_type == TensorProto.FLOAT16:
-            value = numpy_helper.to_array(attribute.t).astype(np.float32)
-            attribute.t.CopyFrom(numpy_helper.from_array(value))

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from onnx import numpy_helper
+from tests.unit.build.perturbed import perturbed
 
 from emotirt.build import derive
 from emotirt.build.gates import LIMITS, compare_paths, compare_precision
@@ -29,16 +29,6 @@ TEXTS = {"en": ("Yes.", "The ferry leaves at nine."), "zh": ("早上好，大家
 @pytest.fixture(scope="module")
 def spoken(opened_bundle: Bundle) -> list[Spoken]:
     return spoken_utterances(opened_bundle, TEXTS)
-
-
-def scaled(bundle: Bundle, stage: str, weight: str, change: float) -> OrtRunner:
-    """The stage with one weight scaled by 1 + ``change``."""
-    model = onnx.load_from_string(bundle.stage_bytes(stage))
-    item = next(item for item in model.graph.initializer if item.name == weight)
-    array = numpy_helper.to_array(item)
-    item.CopyFrom(numpy_helper.from_array((array * (1 + change)).astype(array.dtype), weight))
-    good = open_runner(bundle, stage, threads=1)
-    return OrtRunner(stage, model.SerializeToString(), good.inputs, good.outputs, 1)
 
 
 def render(mel: Array) -> FloatArray:
@@ -72,14 +62,14 @@ def test_utterances_are_labelled_from_the_shortest_to_the_longest(opened_bundle:
     ],
 )
 def test_each_stage_can_fail(opened_bundle: Bundle, spoken: list[Spoken], stage: str, weight: str, figure: str) -> None:
-    problems = compared(opened_bundle, stage, scaled(opened_bundle, stage, weight, 0.3), spoken)
+    problems = compared(opened_bundle, stage, perturbed(opened_bundle, stage, weight, 0.3), spoken)
     assert any(figure in item for item in problems), problems
-    assert not compared(opened_bundle, stage, scaled(opened_bundle, stage, weight, 0.0), spoken)
+    assert not compared(opened_bundle, stage, perturbed(opened_bundle, stage, weight, 0.0), spoken)
 
 
 def test_values_that_are_not_finite_are_refused(opened_bundle: Bundle, spoken: list[Spoken]) -> None:
     with pytest.raises(ParityFailed, match="not finite"):
-        compared(opened_bundle, DECODER, scaled(opened_bundle, DECODER, "to_mel.bias", float("nan")), spoken)
+        compared(opened_bundle, DECODER, perturbed(opened_bundle, DECODER, "to_mel.bias", float("nan")), spoken)
 
 
 def test_paths_with_other_durations_do_not_pass(opened_bundle: Bundle, spoken: list[Spoken]) -> None:
@@ -87,7 +77,7 @@ def test_paths_with_other_durations_do_not_pass(opened_bundle: Bundle, spoken: l
     same = compare_paths(spoken, spoken_utterances(opened_bundle, TEXTS, runners=runners), opened_bundle.manifest)
     assert same.figures()["durations_changed"] == 0
     assert same.figures()["snr_db"] == 200.0
-    runners |= {TEXT_ENCODER: scaled(opened_bundle, TEXT_ENCODER, "duration_predictor.out.bias", 0.3)}
+    runners |= {TEXT_ENCODER: perturbed(opened_bundle, TEXT_ENCODER, "duration_predictor.out.bias", 0.3)}
     other = compare_paths(spoken, spoken_utterances(opened_bundle, TEXTS, runners=runners), opened_bundle.manifest)
     assert other.figures()["durations_changed"] > 0
     with pytest.raises(ParityFailed, match="durations_changed"):

@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
-import onnx
 import pytest
-from onnx import numpy_helper
 from tests.assets.make_tiny_bundle import TINY_STAGES
+from tests.unit.build.perturbed import perturbed
 
 from emotirt.build.parity import TOLERANCES, ShapeCase, compare_stage
 from emotirt.bundle.contract import DECODER, REFERENCE_ENCODER, TEXT_ENCODER, VOCODER
 from emotirt.bundle.store import Bundle
 from emotirt.errors import ParityFailed
 from emotirt.runtime.open import open_runner
-from emotirt.runtime.ort import OrtRunner
 
 CASES = (ShapeCase("one", 1, 9, 40), ShapeCase("batch", 3, 20, 90))
-
-
-def perturbed(bundle: Bundle, stage: str, weight: str, change: float) -> OrtRunner:
-    """The stage's graph with one weight tensor scaled by 1 + ``change``."""
-    model = onnx.load_from_string(bundle.stage_bytes(stage))
-    item = next(item for item in model.graph.initializer if item.name == weight)
-    array = numpy_helper.to_array(item)
-    item.CopyFrom(numpy_helper.from_array((array * (1 + change)).astype(array.dtype), weight))
-    good = open_runner(bundle, stage, threads=1)
-    return OrtRunner(stage, model.SerializeToString(), good.inputs, good.outputs, 1)
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from emotirt.audio.mel import DEFAULT_MEL
+from emotirt.text.symbols import DEFAULT_TABLE
+from emotirt.training.align import flat_ids, token_means
 from emotirt.training.corpus import Clip, load_pack, with_offsets, write_clips
-from emotirt.training.features import DeviceData
+from emotirt.training.features import DeviceData, TokenTargets
 
 RATE_HZ = 16_000
 SECONDS = {"M": 0.11, "AA1": 0.22, "S": 0.15, "IY1": 0.19}
@@ -82,3 +84,15 @@ def spoken_folder(tmp_path_factory: pytest.TempPathFactory, recordings: list[Spo
 def spoken_data(spoken_folder: Path) -> DeviceData:
     with np.load(spoken_folder / "f0.npz") as stored:
         return DeviceData(load_pack(spoken_folder), stored["f0_hz"], DEFAULT_MEL, torch.device("cpu"))
+
+
+def true_targets(data: DeviceData, recordings: list[Spoken]) -> TokenTargets:
+    """What the recordings were made of: symbols, durations, and means of their contours."""
+    durations = []
+    for one in recordings:
+        places = sorted(one.spans)
+        ends = [round(one.spans[1][0] / 256), *(round(one.spans[place][1] / 256) for place in places)]
+        durations.append(np.diff([*ends, ends[-1], len(one.samples) // 256], prepend=0))
+    flat = np.concatenate(durations).astype(np.int64)
+    pitch, energy = (token_means(data, part, flat) for part in (data.pitch, data.energy))
+    return TokenTargets(flat_ids(data, DEFAULT_TABLE), flat, pitch, energy)

@@ -5,17 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from tests.unit.training.conftest import Spoken
+from tests.unit.training.conftest import Spoken, true_targets
 
 from emotirt.errors import TrainingError
 from emotirt.models.checkpoint import build_networks, load_weights, read_checkpoint
 from emotirt.models.config import AcousticConfig, BlockConfig, ModelConfig, ReferenceConfig
 from emotirt.text.symbols import DEFAULT_TABLE
 from emotirt.training.acoustic import AcousticTrainer, AcousticTraining, TokenTargets
-from emotirt.training.align import flat_ids, token_means
 from emotirt.training.features import DeviceData
 from emotirt.training.journal import Journal
 
@@ -31,14 +29,7 @@ CONFIG = AcousticTraining(
 
 @pytest.fixture(scope="module")
 def targets(spoken_data: DeviceData, recordings: list[Spoken]) -> TokenTargets:
-    durations = []
-    for one in recordings:
-        places = sorted(one.spans)
-        ends = [round(one.spans[1][0] / 256), *(round(one.spans[place][1] / 256) for place in places)]
-        durations.append(np.diff([*ends, ends[-1], len(one.samples) // 256], prepend=0))
-    flat = np.concatenate(durations).astype(np.int64)
-    pitch, energy = (token_means(spoken_data, part, flat) for part in (spoken_data.pitch, spoken_data.energy))
-    return TokenTargets(flat_ids(spoken_data, DEFAULT_TABLE), flat, pitch, energy)
+    return true_targets(spoken_data, recordings)
 
 
 def test_it_learns_and_leaves_what_build_reads(spoken_data: DeviceData, targets: TokenTargets, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tests.unit.training.conftest import Spoken
+from tests.unit.training.conftest import Spoken, true_targets
 from tests.unit.training.test_acoustic_training import CONFIG, TINY
 from torch.nn import functional
 
@@ -16,9 +16,7 @@ from emotirt.audio.mel import DEFAULT_MEL, log_mel
 from emotirt.errors import TrainingError
 from emotirt.models.config import ReferenceConfig
 from emotirt.models.reference import ReferenceEncoder
-from emotirt.text.symbols import DEFAULT_TABLE
 from emotirt.training.acoustic import AcousticTrainer
-from emotirt.training.align import flat_ids, token_means
 from emotirt.training.corpus import Pack, load_pack
 from emotirt.training.disentangle import DISENTANGLED, Adversary, across_speakers, heard_again
 from emotirt.training.features import DeviceData, TokenTargets
@@ -110,14 +108,7 @@ def acted_data(spoken_folder: Path) -> DeviceData:
 
 @pytest.fixture(scope="module")
 def acted_targets(acted_data: DeviceData, recordings: list[Spoken]) -> TokenTargets:
-    durations = []
-    for one in recordings:
-        places = sorted(one.spans)
-        ends = [round(one.spans[1][0] / 256), *(round(one.spans[place][1] / 256) for place in places)]
-        durations.append(np.diff([*ends, ends[-1], len(one.samples) // 256], prepend=0))
-    flat = np.concatenate(durations).astype(np.int64)
-    pitch, energy = (token_means(acted_data, part, flat) for part in (acted_data.pitch, acted_data.energy))
-    return TokenTargets(flat_ids(acted_data, DEFAULT_TABLE), flat, pitch, energy)
+    return true_targets(acted_data, recordings)
 
 
 @pytest.fixture(scope="module")
