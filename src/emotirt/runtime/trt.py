@@ -254,6 +254,7 @@ class TrtDevice:
                     item.graph.close()
             self._recorded.clear()
             self._plain.clear()
+            self._stages.clear()
             while self._closers:
                 self._closers.pop().close()
         except DeviceFault:
