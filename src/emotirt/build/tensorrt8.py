@@ -50,7 +50,8 @@ class Tensorrt8:
         """Allow the types that the graph holds, and hold every layer to its own; let contexts share profiles.
 
         Sharing is what every bucket's own context needs; later TensorRT shares always. Kernels are TensorRT's own, so
-        that neither building nor running loads cuDNN or cuBLAS, which later TensorRT does without, too.
+        that neither building nor running loads cuDNN or cuBLAS, which later TensorRT does without, too. Types are
+        preferred and not obeyed: where no kernel has them one layer changes, and not a build of minutes fails.
         """
         for feature in _FEATURES:
             config.set_preview_feature(getattr(trt.PreviewFeature, feature), True)
@@ -61,15 +62,14 @@ class Tensorrt8:
         config.set_flag(trt.BuilderFlag.FP16)
         if order.precision == INT8:
             config.set_flag(trt.BuilderFlag.INT8)
-        config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
+        config.set_flag(trt.BuilderFlag.PREFER_PRECISION_CONSTRAINTS)
         constrain_layers(trt, network, tensor_types(order.typed or order.graph), inner=order.precision == FP16)
 
     def relax(self, trt: Any, config: Any) -> bool:
-        """Let TensorRT break a constraint where no kernel keeps it, rather than refuse the network; see ``Adapter``."""
-        if not config.get_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS):
+        """Let TensorRT choose types as it likes rather than refuse the network; see ``Adapter``."""
+        if not config.get_flag(trt.BuilderFlag.PREFER_PRECISION_CONSTRAINTS):
             return False
-        config.clear_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
-        config.set_flag(trt.BuilderFlag.PREFER_PRECISION_CONSTRAINTS)
+        config.clear_flag(trt.BuilderFlag.PREFER_PRECISION_CONSTRAINTS)
         return True
 
 

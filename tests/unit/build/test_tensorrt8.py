@@ -19,7 +19,7 @@ from emotirt.bundle.store import Bundle
 from emotirt.errors import PlanFailed
 
 KINDS = ("CONVOLUTION", "CONSTANT", "SHAPE", "QUANTIZE", "DEQUANTIZE", "SOFTMAX", "ELEMENTWISE", "RECURRENCE")
-FLAGS = ("FP16", "INT8", "TF32", "OBEY_PRECISION_CONSTRAINTS", "PREFER_PRECISION_CONSTRAINTS")
+FLAGS = ("FP16", "INT8", "TF32", "PREFER_PRECISION_CONSTRAINTS")
 FEATURES = ("PROFILE_SHARING_0806", "FASTER_DYNAMIC_SHAPES_0805", "DISABLE_EXTERNAL_TACTIC_SOURCES_FOR_CORE_0805")
 TRT = SimpleNamespace(
     LayerType=SimpleNamespace(**{kind: kind for kind in KINDS}),
@@ -131,7 +131,7 @@ def test_constraints_are_let_go_once(opened_bundle: Bundle) -> None:
         TRT, Network(), config, PlanOrder("decoder", FP16, opened_bundle.stage_bytes("decoder"), (), ())
     )
     assert Tensorrt8().relax(TRT, config)
-    assert config.flags == {"FP16", "PREFER_PRECISION_CONSTRAINTS"}
+    assert config.flags == {"FP16"}
     assert not Tensorrt8().relax(TRT, config)
 
 
@@ -139,8 +139,8 @@ def test_constraints_are_let_go_once(opened_bundle: Bundle) -> None:
     ("precision", "flags"),
     [
         (FLOAT32, set()),
-        (FP16, {"FP16", "OBEY_PRECISION_CONSTRAINTS"}),
-        (INT8, {"FP16", "INT8", "OBEY_PRECISION_CONSTRAINTS"}),
+        (FP16, {"FP16", "PREFER_PRECISION_CONSTRAINTS"}),
+        (INT8, {"FP16", "INT8", "PREFER_PRECISION_CONSTRAINTS"}),
     ],
 )
 def test_flags_follow_the_precision(opened_bundle: Bundle, precision: str, flags: set[str]) -> None:
