@@ -30,6 +30,7 @@ from emotirt.build.plan_network import (
 from emotirt.build.tensorrt8 import Tensorrt8
 from emotirt.build.tensorrt10 import Tensorrt10
 from emotirt.build.tensorrt_rtx import TensorrtRtx
+from emotirt.bundle.contract import REFERENCE_ENCODER
 from emotirt.bundle.plan_cache import PlanCache, Reason
 from emotirt.bundle.plans import (
     INT8,
@@ -116,7 +117,7 @@ class PlanBuilder:
         Args:
             bundle: opened.
             precision: of the bundle; see ``bundle.plans.stage_precision``.
-            stages: names, empty for all that the bundle has.
+            stages: names, empty for all that the bundle has, those that speaking needs first.
             progress: takes a stage and the part of its build that is done.
 
         Raises:
@@ -125,7 +126,7 @@ class PlanBuilder:
             OutputError: the cache cannot be written.
             BundleError: a graph cannot be read.
         """
-        for stage in stages or tuple(bundle.manifest.stages):
+        for stage in stages or sorted(bundle.manifest.stages, key=lambda stage: stage == REFERENCE_ENCODER):
             if stage not in bundle.manifest.stages:
                 known = ", ".join(bundle.manifest.stages)
                 raise PlanFailed(f"bundle {bundle.manifest.name!r} has no stage {stage!r}; it has {known}")
