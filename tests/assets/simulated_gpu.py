@@ -138,7 +138,10 @@ class SimulatedCuda:
         return (OK,)
 
     def cudaGetLastError(self) -> tuple[Any, ...]:  # noqa: N802
-        return (self.pending,)
+        return (OK,)  # TensorRT's errors are those of a runtime of its own
+
+    def cudaMemGetInfo(self) -> tuple[Any, ...]:  # noqa: N802
+        return self.pending, self.room_bytes, self.room_bytes
 
     def cudaGetErrorString(self, code: Code) -> tuple[Any, ...]:  # noqa: N802
         return OK, b"simulated"
