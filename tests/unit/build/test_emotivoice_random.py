@@ -11,8 +11,12 @@ from tests.assets.emotivoice import tiny_model
 
 from emotirt.build.emotivoice_bundle import FRAMES_PER_TOKEN, build_public_bundle, published_config, random_public_model
 from emotirt.build.parity import ShapeCase
+from emotirt.build.spoken import TEXTS
 from emotirt.cli.main import main
 from emotirt.engine import Engine, SpeechRequest
+from emotirt.text.emotivoice_reader import EmotiVoiceReader
+from emotirt.text.frontend import Frontend
+from emotirt.text.symbols import SymbolTable
 
 
 def test_random_bundle(tmp_path: Path) -> None:
@@ -46,6 +50,14 @@ def test_published_sizes() -> None:
         assert (stack.blocks, stack.hidden, stack.heads, stack.filter, stack.kernel) == (4, 384, 8, 1536, 3)
     assert (vocoder.channels, vocoder.upsample_rates, vocoder.resblock_kernels) == (512, (8, 8, 2, 2), (3, 7, 11))
     assert (config.mel.sample_rate_hz, config.mel.hop_samples, config.mel.n_mels) == (16_000, 256, 80)
+
+
+def test_published_symbols_hold_what_is_written_for_plans() -> None:
+    table = SymbolTable(published_config().acoustic.symbols)
+    frontend = Frontend(table, reader=EmotiVoiceReader(table))
+    for sentences in TEXTS.values():
+        for sentence in (*sentences, "老翁在这儿玩儿，约会。"):
+            assert frontend.utterances(sentence)
 
 
 @pytest.mark.parametrize(
