@@ -14,6 +14,7 @@ from emotirt.build.parity import ShapeCase
 from emotirt.build.spoken import TEXTS
 from emotirt.cli.main import main
 from emotirt.engine import Engine, SpeechRequest
+from emotirt.synthesis.frontend import frontend_from_bundle
 from emotirt.text.emotivoice_reader import EmotiVoiceReader
 from emotirt.text.frontend import Frontend
 from emotirt.text.symbols import SymbolTable
@@ -29,7 +30,7 @@ def test_random_bundle(tmp_path: Path) -> None:
         assert engine.bundle.manifest.random_weights
         assert engine.bundle.manifest.licence == "none: random weights"
         result = engine.say(SpeechRequest("今天天气真不错，我们去公园。", prompt="非常开心"))
-        (utterance,) = engine._frontend.utterances("今天天气真不错，我们去公园。")
+        (utterance,) = frontend_from_bundle(engine.bundle).utterances("今天天气真不错，我们去公园。")
         assert len(result.audio.samples) >= utterance.token_count * FRAMES_PER_TOKEN * 256
         assert 0.01 < float(np.abs(result.audio.samples).mean()) < 0.5
         assert float(np.abs(result.audio.samples).max()) < 1.0
