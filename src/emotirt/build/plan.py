@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -189,7 +190,9 @@ def _quantization(bundle: Bundle, stage: str, precision: str) -> Quantization | 
         return None
     from emotirt.build.precision import QUANTIZED_STAGES, measured_quantization  # needs onnxruntime and a front end
 
-    return measured_quantization(bundle, stage) if stage in QUANTIZED_STAGES else None
+    if stage not in QUANTIZED_STAGES:
+        return None
+    return measured_quantization(bundle, stage, threads=os.cpu_count() or 1)
 
 
 def build_plan(

@@ -193,7 +193,9 @@ def run_vocoder(args: argparse.Namespace) -> None:
         stop_after_s=args.stop_after_seconds,
     )
     if args.vocoder == "spectral":
-        config = replace(config, segment_frames=64, spectrum_weight=45.0, warm_steps=2000, mel_noise=0.02)
+        config = replace(
+            config, segment_frames=64, spectrum_weight=45.0, warm_steps=2000, mel_noise=0.02, excess_weight=0.05
+        )
     if args.learning_rate:
         config = replace(config, learning_rate=args.learning_rate)
     if args.warm_steps is not None:
