@@ -5,7 +5,7 @@ Every change made here beyond the precision keeps each number as it is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -159,13 +159,13 @@ def _sums_rows(model: onnx.ModelProto, node: onnx.NodeProto, ranks: dict[str, tu
     axis = constants(model.graph).get(node.input[1])
     plain = not any(item.i for item in node.attribute)  # neither exclusive nor reverse
     is_matrix = ranks.get(node.input[0]) == (TensorProto.FLOAT, 2)
-    return plain and is_matrix and axis is not None and int(numpy_helper.to_array(axis)) in (1, -1)
+    return plain and is_matrix and axis is not None and numpy_helper.to_array(axis).item() in (1, -1)
 
 
 def _product(graph: onnx.GraphProto, node: onnx.NodeProto) -> list[onnx.NodeProto]:
     (start, one, column, row), made = _stored_numbers(graph, node.name), []
 
-    def add(kind: str, inputs: list[str], output: str, **attributes: int) -> str:
+    def add(kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
         name = output if output in node.output else f"{node.name}/{output}"
         made.append(helper.make_node(kind, inputs, [name], name=f"{node.name}/{output.strip('/')}", **attributes))
         return name

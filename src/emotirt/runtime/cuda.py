@@ -297,8 +297,8 @@ class Event:
 def raise_pending(what: str) -> None:
     """Raise the error that an earlier asynchronous call of this thread left behind, if there is one.
 
-    TensorRT brings a CUDA runtime of its own: what failed in there shows here only where it poisoned the device, and then
-    in any call that asks the driver.
+    TensorRT brings a CUDA runtime of its own: what failed in there shows here only where it poisoned the device, and
+    then in any call that asks the driver.
     """
     checked(what, _runtime().cudaGetLastError())
     checked(what, _runtime().cudaMemGetInfo())
