@@ -11,8 +11,9 @@ from typing import Any
 
 from emotirt.bench.gpu_watch import GpuWatch
 from emotirt.bench.http_stream import ServerAddress, get
-from emotirt.bench.load import LoadReport
+from emotirt.bench.load import MOST_SHARE, LoadReport
 from emotirt.bench.results import measured
+from emotirt.bench.stats import Distribution
 from emotirt.bench.sweep import SweepReport, SweepSettings, sweep
 
 HALF = 0.5
@@ -84,15 +85,21 @@ def find_knee(at_rate: Callable[[float], WatchedLoad], numbers: SweepSettings) -
     return Knee(rates, capacity, at_rate(max(HALF * capacity, HALF)))
 
 
+def _first_audio_of_all(load: WatchedLoad) -> Distribution | None:
+    """Return the delays to first audio; None if more than ``MOST_SHARE`` of the requests failed or were refused."""
+    failed = sum(load.report.problems.values()) / load.report.requests
+    return load.report.ttfa_ms if failed <= MOST_SHARE else None
+
+
 def knee_values(knee: Knee) -> dict[str, Any]:
     """Return the target that half load measures."""
-    first = knee.half.report.ttfa_ms
+    first = _first_audio_of_all(knee.half)
     return {} if first is None else {"gpu.ttfa_http_half_load_p99_ms": measured(first.p99, "ms")}
 
 
 def closed_loop_values(clients: int, load: WatchedLoad) -> dict[str, Any]:
     """Return the targets that one client, or 64 in flight, measure."""
-    first = load.report.ttfa_ms
+    first = _first_audio_of_all(load)
     if first is None:
         return {}
     if clients == 1:
