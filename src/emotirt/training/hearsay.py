@@ -19,7 +19,7 @@ from emotirt.audio.speech_span import FRAMES_PER_S, active_frames, frame_levels_
 from emotirt.errors import TrainingError
 from emotirt.text.distance import edit_distance
 from emotirt.text.lexicon import default_lexicon
-from emotirt.text.symbols import BOUNDARY, END, START, factors
+from emotirt.text.symbols import BOUNDARY, END, START
 from emotirt.training.corpus import Clip, Pack
 from emotirt.training.hearing import STEP_S, log_probabilities, sureness, token_steps
 from emotirt.training.recognizer_batches import Analyser

@@ -118,9 +118,7 @@ class WordModel:
         table = np.full((len(names), len(names)), -np.inf)
         for row, first in enumerate(names):
             for column, second in enumerate(names):
-                options = [
-                    max(self._strange.step(a, b) for b in stresses(second)) for a in stresses(first)
-                ]
+                options = [max(self._strange.step(a, b) for b in stresses(second)) for a in stresses(first)]
                 table[row, column] = max(options)
         table[0] += math.log(STRANGE_SHARE)
         found: NDArray[np.float32] = table.astype(np.float32)

@@ -180,9 +180,7 @@ class _Run:
         others = np.where(owner._last_phones == phone, IMPOSSIBLE, after_phone)
         second = int(others.argmax())
         self.opening += row[0]
-        calmly = max(
-            (self.opening, 0), (after_blank[calm], self._record(calm, self.blank_from, self.loop_blank_is))
-        )
+        calmly = max((self.opening, 0), (after_blank[calm], self._record(calm, self.blank_from, self.loop_blank_is)))
         first = (after_phone[best], self._record(best, self.phone_from, self.loop_phone_is))
         self.best = max(calmly, first)
         self.entry[:], self.entry_from[:] = self.best
