@@ -34,6 +34,7 @@ from emotirt.build.tensorrt_rtx import TensorrtRtx
 from emotirt.bundle.contract import REFERENCE_ENCODER
 from emotirt.bundle.plan_cache import PlanCache, Reason
 from emotirt.bundle.plans import (
+    FLOAT32,
     INT8,
     TENSORRT,
     TENSORRT_8,
@@ -159,12 +160,13 @@ class PlanBuilder:
         return record
 
     def _order(self, bundle: Bundle, key: PlanKey) -> PlanOrder:
-        """Rewrite a stage's graph to the precision; what 8.6 cannot parse in float16 it gets in float32, with types."""
+        """Rewrite a stage's graph to the precision; TensorRT 8.6 gets it in float32, and types beside it."""
         source = bundle.stage_bytes(key.stage)
         quantization = _quantization(bundle, key.stage, key.precision)
         graph, typed = plan_graph(source, key.stage, key.precision, quantization), b""
-        if quantization is not None and not self._adapter.takes_quantized_half:
-            graph, typed = plan_graph(source, key.stage, key.precision, quantization, half=False), graph
+        if key.precision != FLOAT32 and not self._adapter.takes_half:
+            whole = FLOAT32 if quantization is None else key.precision
+            graph, typed = plan_graph(source, key.stage, whole, quantization, half=False), graph
         return PlanOrder(
             key.stage,
             key.precision,

@@ -59,7 +59,7 @@ class Adapter(Protocol):
     needs_gpu: bool
     """Whether it measures kernels on the GPU that will run the plan."""
 
-    takes_quantized_half: bool
+    takes_half: bool
     """Whether its parser takes quantization of float16 tensors, which is in ONNX since opset 19."""
 
     has_lean_runtime: bool

@@ -12,7 +12,7 @@ class Tensorrt10:
     """Adapter of TensorRT 10 and 11."""
 
     needs_gpu = True
-    takes_quantized_half = True
+    takes_half = True
     has_lean_runtime = True
     default_level: int | None = None
 

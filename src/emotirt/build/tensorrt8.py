@@ -1,4 +1,8 @@
-"""TensorRT 8.6: networks are weakly typed, so the types that the graph has are set on every layer."""
+"""TensorRT 8.6: networks are weakly typed, so it gets float32 graphs and is told which layers must stay float32.
+
+Types of outputs are never set, and no graph holds casts to float16: the fused blocks of transformers ("Myelin") would
+find no kernel at all, because types within them do not match (seen with 8.6.0 on an H100).
+"""
 
 from __future__ import annotations
 
@@ -33,7 +37,7 @@ class Tensorrt8:
     """Adapter of TensorRT 8.6."""
 
     needs_gpu = True
-    takes_quantized_half = False
+    takes_half = False
     has_lean_runtime = True
     default_level: int | None = 2
     """A vocoder window of 937 frames takes 90 s to build at level 2 on an H200, and more above."""
@@ -47,7 +51,7 @@ class Tensorrt8:
         return 1 << int(trt.NetworkDefinitionCreationFlag.EXPLICIT_BATCH)
 
     def configure(self, trt: Any, network: Any, config: Any, order: PlanOrder) -> None:
-        """Allow the types that the graph holds, and hold every layer to its own; let contexts share profiles.
+        """Allow the types that the typed graph holds, and keep its float32 layers so; let contexts share profiles.
 
         Sharing is what every bucket's own context needs; later TensorRT shares always. Kernels are TensorRT's own, so
         that neither building nor running loads cuDNN or cuBLAS, which later TensorRT does without, too. Types are
@@ -99,7 +103,7 @@ def tensor_types(graph: bytes) -> dict[str, str]:
 
 
 def constrain_layers(trt: Any, network: Any, types: dict[str, str], inner: bool = False) -> None:
-    """Set precision and output types of every layer that gives a tensor of the graph.
+    """Let every layer that gives a float32 tensor of the graph compute in float32; the others are free.
 
     Layers behind a DequantizeLinear are left alone: the pair around them says already that they compute in int8.
 
@@ -120,9 +124,8 @@ def constrain_layers(trt: Any, network: Any, types: dict[str, str], inner: bool 
             continue
         kinds = [types.get(name) for name in _given(layer)]
         for index, kind in enumerate(kinds):
-            if kind is not None:
-                layer.precision = getattr(trt, kind)
-                layer.set_output_type(index, getattr(trt, kind))
+            if kind == "float32" and layer.get_output(index).dtype == trt.float32:
+                layer.precision = trt.float32
         if not any(kinds):
             if layer.type not in borders and layer.get_output(0).dtype == trt.float32:
                 within.append(layer)

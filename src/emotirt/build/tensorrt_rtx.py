@@ -19,7 +19,7 @@ class TensorrtRtx:
     """Adapter of TensorRT for RTX."""
 
     needs_gpu = False
-    takes_quantized_half = True
+    takes_half = True
     has_lean_runtime = False
     default_level: int | None = None
 
