@@ -29,6 +29,10 @@ def test_environment_and_command_line() -> None:
         ({"EMOTIRT_REQUESTS_AT_ONCE": "0"}, ("EMOTIRT_REQUESTS_AT_ONCE", "'0'", "int")),
         ({"EMOTIRT_DRAIN_S": "nan"}, ("EMOTIRT_DRAIN_S", "'nan'", "float")),
         ({"EMOTIRT_ALLOW_PUBLIC": "perhaps"}, ("EMOTIRT_ALLOW_PUBLIC", "'perhaps'", "bool")),
+        (
+            {"EMOTIRT_ALLOW_ORIGINS": "http://a,App/x"},
+            ("allow_origins (EMOTIRT_ALLOW_ORIGINS)", "'App/x' is no origin"),
+        ),
         ({"EMOTIRT_ISOLATION": "gpu"}, ("EMOTIRT_ISOLATION", "'gpu'", "worker")),
         ({"EMOTIRT_PROT": "1"}, ("EMOTIRT_PROT", "did you mean EMOTIRT_PORT?")),
     ],
