@@ -18,7 +18,7 @@ def test_environment_and_command_line() -> None:
     assert (settings.port, settings.allow_public, settings.threads) == (9001, True, 2)
     assert settings.bundle == Path("some/where")
     assert settings.host == "127.0.0.1"
-    assert settings_from_environment({}) == ServerSettings()
+    assert settings_from_environment({}) == settings_from_environment({"EMOTIRT_PORT": ""}) == ServerSettings()
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--host", help="address to listen on (default: 127.0.0.1)")
     add("--port", help="port to listen on, 0 for any free one (default: 8880)")
     add("--bundle", type=Path, metavar="DIR", help="bundle to speak with (default: the one inside EmotiRT)")
-    add("--voices", type=Path, metavar="DIR", help="directory of cloned voices (default: the user's own)")
+    add("--voices", type=Path, metavar="DIR", help="where voices of your own are kept (default: your own place)")
     add("--backend", help="auto, or a name that 'emotirt doctor' lists (default: auto)")
     add("--threads", metavar="N", help="CPU threads (default: one for every core)")
     add("--isolation", help="auto, worker (the backend in a process of its own) or inline (default: auto)")

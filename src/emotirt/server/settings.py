@@ -1,9 +1,8 @@
-"""How the server runs; the only reader of environment variables (``EMOTIRT_PORT`` and so on)."""
+"""How the server runs: options, and environment variables (``EMOTIRT_PORT`` and so on)."""
 
 from __future__ import annotations
 
 import ipaddress
-import os
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
@@ -12,12 +11,12 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from emotirt.engine.settings import EngineSettings
+from emotirt.environment import PREFIX, variables
 from emotirt.errors import InvalidRequest
 from emotirt.scheduling.admission import AdmissionLimits
 from emotirt.scheduling.supervisor import WorkerSettings
 from emotirt.server.origins import origin_from_text
 
-PREFIX = "EMOTIRT_"
 KILOBYTE = 1024
 
 
@@ -122,7 +121,7 @@ class ServerSettings(BaseModel):
 def settings_from_environment(
     environment: Mapping[str, str] | None = None, overrides: Mapping[str, object] | None = None
 ) -> ServerSettings:
-    """Read settings from variables named ``EMOTIRT_`` and the field in capitals.
+    """Read settings from variables named ``EMOTIRT_`` and the field in capitals; an empty one is as good as none.
 
     Args:
         environment: None for that of this process.
@@ -130,8 +129,7 @@ def settings_from_environment(
 
     Raises: InvalidRequest: unknown variable, or a value of the wrong type or out of range; names key, value and type.
     """
-    variables = os.environ if environment is None else environment
-    found = {key[len(PREFIX) :].lower(): value for key, value in variables.items() if key.startswith(PREFIX)}
+    found = variables(environment)
     for name in found:
         if name not in ServerSettings.model_fields:
             raise InvalidRequest(_unknown(name))
