@@ -11,6 +11,7 @@ from emotirt.environment import voices_directory
 if TYPE_CHECKING:
     from emotirt.engine import Engine, SpeechRequest
 
+UNRECOGNIZED = "unrecognized arguments: "
 VOICES_HELP = "where voices of your own are kept (default: EMOTIRT_VOICES, else your own place)"
 
 
@@ -26,6 +27,8 @@ class OneLineParser(argparse.ArgumentParser):
 
         Raises: UsageError: always.
         """
+        if self.prog.endswith(" say") and message.startswith(UNRECOGNIZED) and message[len(UNRECOGNIZED)] != "-":
+            message += "; put a text of several words in quotes, and a file to write after --out"
         raise UsageError(f"{message} (see {self.prog} --help)")
 
 

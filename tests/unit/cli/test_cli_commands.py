@@ -125,6 +125,7 @@ def test_text_from_a_file(say) -> None:
         (["Hi", "--out", "."], 1, ["it is a directory"]),
         (["Hi", "--out", "no/where/x.wav"], 1, ["'no/where' does not exist"]),
         (["Hi", "--backend", "abacus"], 1, ["'abacus'", "onnxruntime"]),
+        (["Hi", "there"], 2, ["unrecognized arguments: there", "in quotes"]),
         (["Hi", "--file", "also.txt"], 2, ["one of them"]),
         (["Hi", "--threads", "0"], 2, ["--threads", "at least 1"]),
     ],
