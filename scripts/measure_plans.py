@@ -18,7 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from emotirt.bench.results import describe_hardware, installed_versions, write_json
+from emotirt.bench.partial import hardware_line
+from emotirt.bench.results import installed_versions, write_json
 from emotirt.build.gates import LIMITS, StageCloseness, compare_paths, compare_precision
 from emotirt.build.spoken import TEXTS, Spoken, spoken_utterances
 from emotirt.bundle.contract import VOCODER
@@ -118,7 +119,7 @@ def main() -> int:
     pair = told.pop("said")
     np.savez_compressed(args.out / f"said-{name}.npz", rate_hz=bundle.manifest.sample_rate_hz, **said(pair))
     about = {"bundle": bundle.digest, "reference": args.reference, "candidate": args.candidate}
-    report = {**about, "hardware": describe_hardware(), "versions": installed_versions(), **told}
+    report = {**about, "hardware": hardware_line(), "versions": installed_versions(), **told}
     write_json(args.out / f"gates-{name}.json", report)
     problems = {stage: item["problems"] for stage, item in told["stages"].items() if item["problems"]}
     for stage, figures in told["stages"].items():

@@ -34,6 +34,13 @@ class GpuUse:
         """Return JSON types."""
         return asdict(self)
 
+    def facts(self, watched_s: float, audio_s_per_s: float) -> dict[str, Any]:
+        """Return the same with the energy of an hour of audio, at the rate at which it was made meanwhile."""
+        if self.energy_j is None or audio_s_per_s <= 0.0:
+            return self.to_dict()
+        energy_wh = self.energy_j / watched_s / audio_s_per_s  # watts over hours of audio an hour
+        return {**self.to_dict(), "energy_wh_per_audio_hour": float(f"{energy_wh:.4g}")}
+
 
 @dataclass(frozen=True, slots=True)
 class Gpu:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from emotirt.bench.cells import MAIN_LENGTH_S
+from emotirt.bench.inflight import COLUMNS as IN_FLIGHT_COLUMNS
+from emotirt.bench.inflight import IN_FLIGHT
 from emotirt.bench.latency import COLUMNS as PATH_COLUMNS
 from emotirt.bench.latency import PATH
-from emotirt.bench.partial import LATENCY, Partial, check_one_run
+from emotirt.bench.partial import INFLIGHT, LATENCY, STAGES, Partial, check_one_run
 from emotirt.bench.results import BenchmarkResult, measured
 from emotirt.bench.stages import COLUMNS as STAGE_COLUMNS
 from emotirt.bundle.contract import VOCODER
@@ -92,14 +94,14 @@ def merged(partials: Sequence[Partial], roles: Roles = _DEFAULT_ROLES) -> Benchm
     first = partials[0]
     subjects = {label: item for partial in partials for label, item in partial.subjects.items()}
     rows = {label: _rows(item) for label, item in subjects.items()}
-    is_path = first.kind == LATENCY
-    values = _path_values(subjects, rows, roles) if is_path else _stage_values(subjects, rows, roles)
+    columns, values_of = _KINDS[first.kind]
+    values = values_of(subjects, rows, roles)
     details: dict[str, Any] = {
-        "columns": PATH_COLUMNS if is_path else STAGE_COLUMNS,
+        "columns": columns,
         "inputs_sha256": first.inputs,
         "gpu": dict(first.gpu),
         "processes": [dict(partial.versions) for partial in partials],
-        "ratios": _ratios(rows, roles.baseline, on_device=not is_path),
+        "ratios": _ratios(rows, roles.baseline, on_device=first.kind == STAGES),
         "comparison": _comparison(subjects, rows, roles),
         "subjects": subjects,
     }
@@ -152,7 +154,7 @@ def _comparison(subjects: Mapping[str, Mapping[str, Any]], rows: Rows, roles: Ro
     """Put FP16 against FP32 plans, INT8 against FP16, plans against eager kernels, each beside the article's figure."""
     made: dict[str, Any] = {"article": ARTICLE}
     main = (MAIN_LENGTH_S, 1)
-    for stage in dict.fromkeys(stage for stages in rows.values() for stage in stages if stage != PATH):
+    for stage in dict.fromkeys(stage for stages in rows.values() for stage in stages if stage not in (PATH, IN_FLIGHT)):
         found: dict[str, Any] = {
             "fp16_speedup": _quotient(
                 _device_ms(rows, roles.fp32, stage, main), _device_ms(rows, roles.fp16, stage, main)
@@ -213,3 +215,20 @@ def _stage_values(subjects: Mapping[str, Mapping[str, Any]], rows: Rows, roles: 
     if gain is not None and trained:  # its quality is that of the same trained graphs
         values["int8.speedup"] = measured(gain, "x")
     return values
+
+
+def _in_flight_values(subjects: Mapping[str, Mapping[str, Any]], rows: Rows, roles: Roles) -> dict[str, Any]:
+    """Take how busy the GPU is where most audio is made."""
+    cells = rows.get(roles.fp16, {}).get(IN_FLIGHT, {})
+    if not cells or not _is_published_size(subjects, roles.fp16):
+        return {}
+    fullest = max(cells.values(), key=lambda row: row.last or 0.0)
+    busy = subjects[roles.fp16]["facts"].get(f"{IN_FLIGHT} {fullest.batch}", {}).get("busy_pct")
+    return {} if busy is None else {"gpu.busy_pct": measured(busy, "%")}
+
+
+_KINDS: Mapping[str, tuple[str, Callable[[Mapping[str, Mapping[str, Any]], Rows, Roles], dict[str, Any]]]] = {
+    STAGES: (STAGE_COLUMNS, _stage_values),
+    LATENCY: (PATH_COLUMNS, _path_values),
+    INFLIGHT: (IN_FLIGHT_COLUMNS, _in_flight_values),
+}

@@ -17,8 +17,8 @@ from emotirt.bench.results import describe_hardware, installed_versions, write_j
 from emotirt.bench.subjects import Subject
 from emotirt.errors import InvalidRequest
 
-STAGES, LATENCY = "stages", "latency"
-KINDS = (STAGES, LATENCY)
+STAGES, LATENCY, INFLIGHT = "stages", "latency", "inflight"
+KINDS = (STAGES, LATENCY, INFLIGHT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Partial:
     """What one process measured.
 
     Attributes:
-        kind: ``stages`` or ``latency``.
+        kind: one of ``KINDS``.
         inputs: SHA-256 of the inputs' file.
         hardware: one line about the machine and its GPU.
         gpu: driver and clocks, or why there is none.
@@ -53,11 +53,16 @@ def partial_of_this_process(
 ) -> Partial:
     """Describe this machine and its software around what was measured."""
     gpu = find_gpu()
-    hardware = describe_hardware()
-    if not isinstance(gpu, str):
-        hardware = f"{gpu.name}, {gpu.memory_gib:.0f} GiB; {hardware}"
     about = {"absent": gpu} if isinstance(gpu, str) else gpu.to_dict()
-    return Partial(kind, inputs, hardware, about, installed_versions(), settings, subjects)
+    return Partial(kind, inputs, hardware_line(), about, installed_versions(), settings, subjects)
+
+
+def hardware_line() -> str:
+    """Return the machine in one line, its GPU first where it has one that NVML sees."""
+    gpu = find_gpu()
+    return (
+        describe_hardware() if isinstance(gpu, str) else f"{gpu.name}, {gpu.memory_gib:.0f} GiB; {describe_hardware()}"
+    )
 
 
 def described(subject: Subject, report: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ them was met before and no memory of the front end helps; its grammar is of no a
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -17,6 +18,7 @@ from emotirt.text import lexicon, zh_lexicon
 
 KINDS = ("en", "zh", "mixed")
 FEWEST_CHARACTERS, MOST_CHARACTERS = 55, 65
+FEWEST_LIVE, MOST_LIVE = 5, 200
 
 _EN = (
     (
@@ -82,6 +84,31 @@ def mixed_texts(sentence_count: int, seed: int) -> Iterator[str]:
     while True:
         yield next(english)
         yield next(chinese)
+
+
+def live_texts(seed: int) -> Iterator[str]:
+    """Yield what people have spoken live, without end: 5 to 200 characters, English and Chinese in turn.
+
+    Lengths are uniform by their logarithm, so that short replies are as common as they are among agents and games: half
+    of them have less than 32 characters.
+    """
+    generator = random.Random(f"live:{seed}")  # not for secrets
+    low, high = math.log(FEWEST_LIVE), math.log(MOST_LIVE)
+    while True:
+        for language in ("en", "zh"):
+            yield _cut(generator, language, round(math.exp(generator.uniform(low, high))))
+
+
+def _cut(generator: random.Random, language: str, characters: int) -> str:
+    """Put words of a language together up to so many characters, its stop included."""
+    parts, glue, stop = (_EN, " ", ".") if language == "en" else (_ZH, "", "。")
+    while True:
+        words: list[str] = []
+        while len(glue.join(words)) < characters:
+            words += [generator.choice(choices) for choices in parts]
+        text = glue.join(words)[: characters - 1]
+        if not text.endswith(" "):
+            return text + stop
 
 
 def sixty_characters(kind: str, seed: int = 0, notation_every: int = 4) -> Iterator[str]:

@@ -42,13 +42,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bench_compare.add_arguments(stages, "stages")
     latency = kinds.add_parser("latency", help="new sentences from text to PCM in several ways")
     bench_compare.add_arguments(latency, "latency")
+    inflight = kinds.add_parser("inflight", help="how many whole utterances may be in flight, in several ways")
+    bench_compare.add_in_flight_arguments(inflight)
     inputs = kinds.add_parser("inputs", help="write inputs that several processes of one run share")
     bench_compare.add_inputs_arguments(inputs)
     merge = kinds.add_parser("merge", help="merge what several processes of one run measured")
     bench_compare.add_merge_arguments(merge)
     floors = kinds.add_parser("floors", help="arithmetic, bytes and least time of every layer of a graph")
     bench_floors.add_arguments(floors)
-    for part in (cpu, serve, faults, soak, frontend, spelling, stages, latency, merge, floors):
+    for part in (cpu, serve, faults, soak, frontend, spelling, stages, latency, inflight, merge, floors):
         part.add_argument(
             "--results",
             type=Path,
@@ -156,6 +158,7 @@ _RUNS: dict[str, Callable[[argparse.Namespace], int]] = {
     "soak": bench_faults.run_soak,
     "stages": bench_compare.run,
     "latency": bench_compare.run,
+    "inflight": bench_compare.run,
     "inputs": bench_compare.run_inputs,
     "merge": bench_compare.run_merge,
     "floors": bench_floors.run,

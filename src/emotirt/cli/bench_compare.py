@@ -21,8 +21,16 @@ if TYPE_CHECKING:
     from emotirt.bench.subjects import Subject
     from emotirt.bench.timing import Clock
 
-CPU_WAYS = "onnxruntime,torch,torch-compile"
-GPU_WAYS = "torch,torch-graph-fp16,torch-compile-fp16,torch-shipped,tensorrt-fp32,tensorrt-fp16,tensorrt-int8"
+IN_FLIGHT = "inflight"
+WAYS = {
+    "cpu": "onnxruntime,torch,torch-compile",
+    "cuda": "torch,torch-graph-fp16,torch-compile-fp16,torch-shipped,tensorrt-fp32,tensorrt-fp16,tensorrt-int8",
+}
+IN_FLIGHT_WAYS = {
+    "cpu": "onnxruntime,torch-shipped",
+    "cuda": "torch-shipped,torch-graph-fp16,tensorrt-fp16,tensorrt-int8",
+}
+"""By PyTorch's device."""
 
 
 def add_inputs_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,23 +44,41 @@ def add_inputs_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_arguments(parser: argparse.ArgumentParser, kind: str) -> None:
     """Declare the options of ``emotirt bench stages`` and ``emotirt bench latency``."""
+    _add_subjects(parser)
+    add = parser.add_argument
+    add("--lengths", type=_lengths, metavar="S,S", help="seconds of audio (default: 1,2,5,15,30)")
+    add("--batches", type=_batches, metavar="N,N", help="rows at once (default: 1,2,4,8,16,32)")
+    add("--repeats", type=positive_int, default=100, help="timed calls of a cell at most (default: 100)")
+    add("--cell-seconds", type=float, default=2.0, metavar="S", help="time of a cell, about (default: 2)")
+    add("--warm-up", type=positive_int, default=5, help="untimed calls before (default: 5)")
+    if kind == "stages":
+        add("--profile", type=Path, metavar="FILE", help="write times of a plan's layers, for 'emotirt bench floors'")
+        add("--stages", metavar="NAME,NAME", help="stages of the bundle (default: all)")
+    _add_roles(parser)
+
+
+def add_in_flight_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of ``emotirt bench inflight``."""
+    _add_subjects(parser)
+    add = parser.add_argument
+    add("--length", dest="lengths", type=_lengths, default=(15.0,), metavar="S", help="of an utterance (default: 15)")
+    add("--level-seconds", type=float, default=2.5, metavar="S", help="counted, of each number (default: 2.5)")
+    add("--warm-up", type=float, default=0.5, metavar="S", help="before each, not counted (default: 0.5)")
+    add("--first", type=positive_int, default=1, metavar="N", help="in flight to begin with (default: 1)")
+    add("--most", type=positive_int, default=512, metavar="N", help="in flight to end with (default: 512)")
+    add("--most-ms", type=float, default=500.0, metavar="MS", help="what p99 may be (default: 500)")
+    _add_roles(parser)
+
+
+def _add_subjects(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--subject", action="append", metavar="LABEL=WAY[:BUNDLE]", help="what to measure; may be given several times")
     add("--bundle", type=Path, metavar="DIR", help="of subjects that name none (default: the one inside EmotiRT)")
     add("--device", choices=["auto", "cpu", "cuda"], default="auto", help="where PyTorch computes (default: auto)")
     add("--threads", type=positive_int, metavar="N", help="of CPU backends (default: one for every core)")
     add("--inputs", type=Path, metavar="FILE", help="from 'emotirt bench inputs' (default: made for this run)")
-    add("--lengths", type=_lengths, metavar="S,S", help="seconds of audio (default: 1,2,5,15,30)")
-    add("--batches", type=_batches, metavar="N,N", help="rows at once (default: 1,2,4,8,16,32)")
-    add("--repeats", type=positive_int, default=100, help="timed calls of a cell at most (default: 100)")
-    add("--cell-seconds", type=float, default=2.0, metavar="S", help="time of a cell, about (default: 2)")
-    add("--warm-up", type=positive_int, default=5, help="untimed calls before (default: 5)")
     add("--seconds", type=float, default=600.0, metavar="S", help="for everything; what does not fit is named")
     add("--partial", type=Path, metavar="FILE", help="write a partial result, to be merged with others of the same run")
-    if kind == "stages":
-        add("--profile", type=Path, metavar="FILE", help="write times of a plan's layers, for 'emotirt bench floors'")
-        add("--stages", metavar="NAME,NAME", help="stages of the bundle (default: all)")
-    _add_roles(parser)
 
 
 def add_merge_arguments(parser: argparse.ArgumentParser) -> None:
@@ -79,7 +105,7 @@ def run_inputs(args: argparse.Namespace) -> int:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run ``emotirt bench stages`` or ``emotirt bench latency``.
+    """Run ``emotirt bench stages``, ``emotirt bench latency`` or ``emotirt bench inflight``.
 
     Raises: InvalidRequest: subjects or inputs that do not fit. BundleError: a bundle cannot be opened.
     """
@@ -103,7 +129,9 @@ def run(args: argparse.Namespace) -> int:
             _measure(args, subject, inputs, share, measured.setdefault(subject.label, SubjectReport()))
     finally:  # what was measured before an interruption counts, too
         found = {
-            item.label: described(item, measured[item.label].to_dict()) for item in subjects if item.label in measured
+            item.label: described(item, _reported(args, item, measured[item.label]))
+            for item in subjects
+            if item.label in measured
         }
         partial = partial_of_this_process(args.kind, inputs.digest, _settings(args), found)
         if args.partial is not None:
@@ -142,6 +170,9 @@ def _measure(args: argparse.Namespace, subject: Subject, inputs: Inputs, clock: 
     from emotirt.bench.stages import StageSettings, measure_stages
     from emotirt.bench.timing import Repeats
 
+    if args.kind == IN_FLIGHT:
+        _measure_in_flight(args, subject, inputs, clock, report)
+        return
     repeats = Repeats(args.warm_up, args.repeats, args.cell_seconds)
     lengths, batches = args.lengths or LENGTHS_S, args.batches or BATCHES
     if args.kind == "latency":
@@ -154,13 +185,35 @@ def _measure(args: argparse.Namespace, subject: Subject, inputs: Inputs, clock: 
         write_json(args.profile, report.layers)
 
 
+def _measure_in_flight(
+    args: argparse.Namespace, subject: Subject, inputs: Inputs, clock: Clock, report: SubjectReport
+) -> None:
+    from emotirt.bench.inflight import InFlightSettings, measure_in_flight
+    from emotirt.bench.sweep import SweepSettings
+
+    numbers = SweepSettings(args.first, args.most)
+    settings = InFlightSettings(args.lengths[0], args.level_seconds, args.warm_up, args.most_ms, numbers)
+    measure_in_flight(subject, inputs, settings, clock, report, _tell)
+
+
+def _reported(args: argparse.Namespace, subject: Subject, report: SubjectReport) -> dict[str, Any]:
+    """Return the report, for stages with the vocoder's arithmetic, so that rates can be told in FLOP too."""
+    from emotirt.cli.bench_floors import vocoder_gflop_per_s
+
+    found = None
+    if args.kind == "stages" and "vocoder" in report.rows:
+        found = vocoder_gflop_per_s(subject.bundle)
+    return report.to_dict() if found is None else {**report.to_dict(), "vocoder_gflop_per_s": found}
+
+
 def _subjects(args: argparse.Namespace) -> list[Subject]:
     from emotirt.bench.gpu_watch import find_gpu
     from emotirt.bench.subjects import subject_from_text
 
     has_gpu = not isinstance(find_gpu(), str)
     device = ("cuda" if has_gpu else "cpu") if args.device == "auto" else args.device
-    texts = args.subject or (GPU_WAYS if device == "cuda" else CPU_WAYS).split(",")
+    ways = IN_FLIGHT_WAYS if args.kind == IN_FLIGHT else WAYS
+    texts = args.subject or ways[device].split(",")
     subjects = [subject_from_text(text, args.bundle, device, args.threads) for text in texts]
     labels = [subject.label for subject in subjects]
     twice = sorted({label for label in labels if labels.count(label) > 1})
@@ -191,8 +244,9 @@ def _roles(args: argparse.Namespace) -> Roles:
 def _settings(args: argparse.Namespace) -> dict[str, Any]:
     from emotirt.cli.bench_serve import load_average
 
-    names = ("repeats", "cell_seconds", "warm_up", "seconds", "threads", "device")
-    return {**{name: getattr(args, name) for name in names}, "load_average": load_average()}
+    names = ("repeats", "cell_seconds", "level_seconds", "warm_up", "first", "most", "most_ms")
+    given = {name: getattr(args, name) for name in (*names, "seconds", "threads", "device") if hasattr(args, name)}
+    return {**given, "load_average": load_average()}
 
 
 def _lengths(text: str) -> tuple[float, ...]:

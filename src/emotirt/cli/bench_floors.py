@@ -14,10 +14,12 @@ from emotirt.errors import BackendUnavailable
 if TYPE_CHECKING:
     from emotirt.build.floors import Device, Layer
     from emotirt.build.shapes import SizedGraph
+    from emotirt.bundle.store import Bundle
 
 H200_TFLOPS, H200_GBPS = 790.0, 4300.0
 """Measured on an H200: a large FP16 matrix product, and a copy within its memory with reads and writes counted."""
 _SHOWN = 40
+_COUNTED_FRAMES = 937
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -66,6 +68,19 @@ def run(args: argparse.Namespace) -> int:
     result = BenchmarkResult("floors", {}, settings, details, bundle, f"computed on {describe_hardware()}")
     out(f"{write_result(result, args.results)}\n")
     return 0
+
+
+def vocoder_gflop_per_s(bundle: Bundle) -> float | None:
+    """Return the arithmetic of a second of audio in a bundle's vocoder; None where onnx, which counts, is missing."""
+    try:
+        from emotirt.build.floors import layers
+        from emotirt.build.shapes import sized_graph
+    except ModuleNotFoundError:
+        return None
+    frames = _COUNTED_FRAMES
+    sized = sized_graph(bundle.stage_bytes("vocoder"), {"batch": 1, "frames": frames})
+    audio_s = frames * bundle.manifest.hop_samples / bundle.manifest.sample_rate_hz
+    return round(sum(layer.flop for layer in layers(sized, 2)) / 1e9 / audio_s, 3)
 
 
 def _graph(args: argparse.Namespace) -> tuple[bytes, dict[str, str]]:

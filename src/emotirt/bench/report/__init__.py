@@ -1,0 +1,1 @@
+"""The report: documents, pictures and the README's table, written from result files alone."""
