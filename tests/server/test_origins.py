@@ -158,6 +158,8 @@ def test_every_page_may_be_let_in(server_settings: ServerSettings) -> None:
         ("http://tts.example", "x", ("https://tts.example",), False, False),
         ("null", "null", (), False, False),
         ("null", "x", ("null",), True, True),
+        ("file://", "x", ("null",), True, True),
+        ("file://", "x", (), True, False),
         ("*", "*", (), False, False),
         ("://", "", (), False, False),
         ("chrome-extension://abcdef", "127.0.0.1:8880", ("chrome-extension://abcdef",), True, True),
@@ -184,6 +186,7 @@ def test_names_are_guarded_where_nothing_else_guards() -> None:
         (" http://[::1]:80 ", "http://[::1]"),
         ("http://a:08080", "http://a:8080"),
         ("NULL", "null"),
+        ("file://", "null"),
         ("*", "*"),
     ],
 )

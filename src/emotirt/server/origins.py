@@ -30,6 +30,8 @@ def origin_from_text(text: str) -> str:
     lowered = text.strip().lower()
     if lowered in (ANY, NULL):
         return lowered
+    if lowered == "file://":  # so say some programs that show pages from files
+        return NULL
     found = _ORIGIN.fullmatch(lowered)
     if found is None:
         raise ValueError(f"{text.strip()!r:.100} is no origin; give one like https://example.org:8080 without a path")
