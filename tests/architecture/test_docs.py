@@ -43,6 +43,32 @@ def test_readmes_have_the_same_structure() -> None:
     assert FENCE.findall(README) == FENCE.findall(README_ZH)
 
 
+@pytest.mark.parametrize("chinese", sorted(ROOT.glob("docs/*.zh.md")), ids=lambda path: path.name)
+def test_documents_in_two_languages_say_the_same(chinese: Path) -> None:
+    """Equal in their headings, the rows of their tables, and the settings and options that they name."""
+    english = chinese.with_name(chinese.name.replace(".zh.md", ".md"))
+    texts = english.read_text(encoding="utf-8"), chinese.read_text(encoding="utf-8")
+    for found in (headings, table_rows, names_of_settings, names_of_fields):
+        first, second = map(found, texts)
+        assert first == second, found.__name__
+    assert f"({chinese.name})" in texts[0]
+    assert f"({english.name})" in texts[1]
+
+
+def table_rows(text: str) -> int:
+    return len(re.findall(r"^\|", FENCE.sub("", text), flags=re.MULTILINE))
+
+
+def names_of_settings(text: str) -> set[str]:
+    return set(re.findall(r"EMOTIRT_\w+|--[a-z][a-z-]+", text))
+
+
+def names_of_fields(text: str) -> list[str]:
+    """What stands in the first cell of every row, as far as it is code."""
+    cells = re.findall(r"^\| ([^|]*)", FENCE.sub("", text), flags=re.MULTILINE)
+    return [name for cell in cells for name in re.findall(r"`([^`]+)`", cell)]
+
+
 @pytest.mark.parametrize("name", ["README.md", "README.zh.md"])
 def test_readme_is_short(name: str) -> None:
     assert len((ROOT / name).read_text(encoding="utf-8").splitlines()) <= 200

@@ -76,9 +76,9 @@ def test_library_stays_where_it_belongs(library: str) -> None:
     assert not strays, f"{library} may be imported only in {allowed}, but is in {strays}"
 
 
-def test_environment_variables_are_read_only_in_server_settings() -> None:
+def test_environment_variables_are_read_in_one_module() -> None:
     readers = [module_name(path) for path in modules() if reads_environment(path)]
-    assert set(readers) <= {"server.settings"}, f"read settings in server.settings, not in {readers}"
+    assert readers == ["environment"], f"read the environment in emotirt.environment, not in {readers}"
 
 
 def module_name(path: Path) -> str:

@@ -265,14 +265,24 @@ def _at(address: int, dtype: str, shape: tuple[int, ...]) -> Any:
     return np.frombuffer((ctypes.c_uint8 * size).from_address(address), dtype).reshape(shape)
 
 
+CODE = b"code "
+"""Begins a plan that carries a runtime of its own, as version-compatible ones do."""
+
+
 def simulated_tensorrt(engines: Mapping[bytes, SimulatedEngine]) -> Any:
-    """Return a module whose runtime knows these plans."""
+    """Return a module whose runtime knows these plans, and those with ``CODE`` before them if it may run code."""
 
     class Runtime:
         def __init__(self, logger: Any) -> None:
             self.logger = logger
+            self.engine_host_code_allowed = False
 
         def deserialize_cuda_engine(self, plan: bytes) -> SimulatedEngine | None:
+            if plan.startswith(CODE):
+                if not self.engine_host_code_allowed:
+                    self.logger.log(ILogger.Severity.ERROR, "host code is not allowed")
+                    return None
+                plan = plan[len(CODE) :]
             if plan not in engines:
                 self.logger.log(ILogger.Severity.ERROR, "magic tag  differs")
             return engines.get(plan)

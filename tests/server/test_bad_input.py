@@ -110,6 +110,10 @@ def test_bodies(client: httpx.Client, content: bytes) -> None:
     problem(client.post(PATH, content=content, headers=JSON), 400)
 
 
+def test_an_empty_body_is_called_so(client: httpx.Client) -> None:
+    assert "the body is empty" in str(problem(client.post(PATH, content=b"", headers=JSON), 400)["message"])
+
+
 def test_missing_input_and_missing_content_type(client: httpx.Client) -> None:
     assert problem(client.post(PATH, json={"model": "tts-1"}), 400)["code"] == "missing_required_parameter"
     problem(client.post(PATH, content=b'{"input": "Hi."}', headers={"content-type": "text/plain"}), 400)
@@ -134,8 +138,10 @@ def test_half_a_body_does_not_hold_a_connection(server_settings: ServerSettings)
 
 
 def test_routes_and_methods(client: httpx.Client) -> None:
-    assert problem(client.get("/v1/nothing"), 404)["code"] == "not_found"
-    assert problem(client.get(PATH), 405)["code"] == "method_not_allowed"
+    nothing, wrong = problem(client.get("/v1/nothing"), 404), problem(client.get(PATH), 405)
+    assert (nothing["code"], wrong["code"]) == ("not_found", "method_not_allowed")
+    assert "/openapi.json" in str(nothing["message"])
+    assert str(wrong["message"]).endswith("send POST")
     problem(client.put("/v1/audio/voices"), 405)
 
 

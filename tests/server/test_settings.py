@@ -18,7 +18,7 @@ def test_environment_and_command_line() -> None:
     assert (settings.port, settings.allow_public, settings.threads) == (9001, True, 2)
     assert settings.bundle == Path("some/where")
     assert settings.host == "127.0.0.1"
-    assert settings_from_environment({}) == ServerSettings()
+    assert settings_from_environment({}) == settings_from_environment({"EMOTIRT_PORT": ""}) == ServerSettings()
 
 
 @pytest.mark.parametrize(
@@ -29,6 +29,10 @@ def test_environment_and_command_line() -> None:
         ({"EMOTIRT_REQUESTS_AT_ONCE": "0"}, ("EMOTIRT_REQUESTS_AT_ONCE", "'0'", "int")),
         ({"EMOTIRT_DRAIN_S": "nan"}, ("EMOTIRT_DRAIN_S", "'nan'", "float")),
         ({"EMOTIRT_ALLOW_PUBLIC": "perhaps"}, ("EMOTIRT_ALLOW_PUBLIC", "'perhaps'", "bool")),
+        (
+            {"EMOTIRT_ALLOW_ORIGINS": "http://a,App/x"},
+            ("allow_origins (EMOTIRT_ALLOW_ORIGINS)", "'App/x' is no origin"),
+        ),
         ({"EMOTIRT_ISOLATION": "gpu"}, ("EMOTIRT_ISOLATION", "'gpu'", "worker")),
         ({"EMOTIRT_PROT": "1"}, ("EMOTIRT_PROT", "did you mean EMOTIRT_PORT?")),
     ],

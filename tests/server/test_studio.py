@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -354,3 +357,69 @@ def test_asks_for_the_key(server_settings: ServerSettings, page: Page) -> None:
         assert page.run("document.querySelector('#problem').hidden")
         page.open("about:blank")
     assert page.complaints == []
+
+
+ATTEMPT = """(async () => {
+  const tried = async (options) => {
+    try {
+      const answer = await fetch("%s/v1/audio/speech", {method: "POST", ...options});
+      return answer.type === "opaque" ? "opaque" : `${answer.status} ${answer.headers.get("x-emotirt-voice")}`;
+    } catch (error) {
+      return error.name;
+    }
+  };
+  const body = JSON.stringify({input: "Hi."});
+  const form = new FormData();
+  form.append("input", "Hi.");
+  return {
+    plain: await tried({mode: "no-cors", headers: {"content-type": "text/plain"}, body}),
+    form: await tried({mode: "no-cors", body: form}),
+    json: await tried({headers: {"content-type": "application/json", "x-stainless-lang": "js"}, body}),
+    socket: await new Promise((done) => {
+      const socket = new WebSocket("%s/v1/audio/stream");
+      socket.onopen = () => done("open");
+      socket.onerror = () => done("refused");
+    }),
+  };
+})()"""
+
+
+@contextmanager
+def page_elsewhere() -> Iterator[str]:
+    """Serve an empty page from a port of its own; gives its origin."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as elsewhere:
+        thread = threading.Thread(target=elsewhere.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{elsewhere.server_port}"
+        finally:
+            elsewhere.shutdown()
+            thread.join()
+
+
+@needs_chromium
+def test_a_page_from_elsewhere_speaks_only_if_it_is_let_in(
+    server: Running, server_settings: ServerSettings, page: Page
+) -> None:
+    with page_elsewhere() as origin:
+        page.open(origin)
+        accepted = server.stats().accepted
+        attempt = ATTEMPT % (server.url, f"ws://{server.address}")
+        assert page.run(attempt) == {"plain": "opaque", "form": "opaque", "json": "TypeError", "socket": "refused"}
+        assert server.stats().accepted == accepted
+        with running(server_settings.model_copy(update={"allow_origins": origin})) as sharing:
+            assert sharing.engine is not None
+            attempt = ATTEMPT % (sharing.url, f"ws://{sharing.address}")
+            voice = sharing.engine.bundle.manifest.default_voice["en"]
+            found = page.run(attempt)
+            assert (found["json"], found["socket"]) == (f"200 {voice}", "open")
+            page.open("about:blank")

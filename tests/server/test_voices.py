@@ -275,7 +275,7 @@ def test_pages_of_other_sites_make_no_voices(here: httpx.Client, site: str, stat
     assert answer.status_code == status
     assert listed(here).get("Anna", False) is (status == 200)
     if status == 403:
-        assert problem(answer)[1] == "foreign_site"
+        assert problem(answer)[1] == "origin_not_allowed"
 
 
 def test_keys_guard_voices_too(settings: ServerSettings) -> None:

@@ -1,7 +1,8 @@
-"""Clients that read nothing or do not finish asking are cut, and what they held is free again."""
+"""Clients that read nothing, or take for ever to ask, are cut, and what they held is free again."""
 
 from __future__ import annotations
 
+import http.client as http_client
 import json
 import socket
 import time
@@ -14,6 +15,7 @@ from tests.server.conftest import Running, running
 from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
+from emotirt.server.body import BodyLimits
 from emotirt.server.settings import ServerSettings
 
 PATH = "/v1/audio/speech"
@@ -158,3 +160,77 @@ def test_a_refused_websocket_is_told_why(impatient: Running) -> None:
         assert busy.value.response.status_code == 429
         assert busy.value.response.headers["retry-after"] == "1"
     until(lambda: connections(impatient) == 0)
+
+
+@pytest.mark.parametrize("framing", ["Content-Length: 1000", "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("path", [PATH, "/v1/audio/voices"])
+def test_a_body_that_trickles_is_cut_and_its_place_is_free(impatient: Running, framing: str, path: str) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer alpha\r\n{framing}\r\n\r\n"
+    byte = b"1\r\n \r\n" if "chunked" in framing else b" "
+    with closing(socket.create_connection(("127.0.0.1", impatient.listener.getsockname()[1]))) as opened:
+        opened.sendall(head.encode())
+        with httpx.Client(base_url=impatient.url, timeout=60, trust_env=False) as http:
+            until(lambda: http.post(PATH, json={"input": "Hi."}, headers=KEYS).status_code == 429)
+        answer = http_client.HTTPResponse(trickled(opened, byte))
+        answer.begin()
+        assert answer.status == 408
+        assert answer.getheader("connection") == "close"
+        error = json.loads(answer.read())["error"]
+        assert (error["type"], error["code"]) == ("invalid_request_error", "body_timeout")
+        assert_cut(impatient, opened)
+
+
+def trickled(opened: socket.socket, byte: bytes) -> socket.socket:
+    """Send a byte ten times a second until something comes back, or for ever so long."""
+    opened.settimeout(0.1)
+    for _ in range(10 * int(WAIT_S)):
+        with suppress(TimeoutError):
+            if opened.recv(1, socket.MSG_PEEK):
+                break
+        opened.sendall(byte)
+    opened.settimeout(WAIT_S)
+    return opened
+
+
+@pytest.mark.parametrize(("path", "key", "status"), [("/healthz", "", b"405"), (PATH, "wrong", b"401")])
+def test_a_body_that_nobody_wants_does_not_hold_a_connection(
+    impatient: Running, path: str, key: str, status: bytes
+) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {key}\r\nContent-Length: 100000\r\n\r\n"
+    with closing(socket.create_connection(("127.0.0.1", impatient.listener.getsockname()[1]))) as opened:
+        opened.sendall(head.encode())
+        assert status in opened.recv(4096)
+        opened.setblocking(False)
+        for _ in range(10 * int(WAIT_S)):
+            try:
+                opened.send(b" ")
+            except (BrokenPipeError, ConnectionResetError):
+                break
+            time.sleep(0.1)
+        until(lambda: connections(impatient) == 0)
+
+
+def test_a_large_body_may_come_over_a_slow_line(server_settings: ServerSettings) -> None:
+    """Twice the timeout, but a hundred times the rate that earns more time."""
+    patient = server_settings.model_copy(update={"body_timeout_s": 1.0, "body_bytes_per_s": 1000})
+    body = json.dumps({"input": "Hi."}).encode() + b" " * 200_000
+    head = f"POST {PATH} HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
+    with (
+        running(patient) as started,
+        closing(socket.create_connection(started.listener.getsockname())) as opened,
+    ):
+        opened.settimeout(WAIT_S)
+        opened.sendall(head.encode() + body[:5000])
+        began_s = time.monotonic()
+        for first in range(5000, len(body), 5000):
+            time.sleep(0.06)
+            opened.sendall(body[first : first + 5000])
+        assert time.monotonic() - began_s > 2.0
+        answer = http_client.HTTPResponse(opened)
+        answer.begin()
+        assert answer.status == 200
+
+
+def test_what_is_thrown_away_earns_no_time() -> None:
+    limits = BodyLimits(1000, 30.0, 100, "less")
+    assert [limits.allowed_s(size) for size in (0, 500, 1000, 16_000)] == [30.0, 35.0, 40.0, 40.0]

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from emotirt.errors import OutputError
+from emotirt.whole_file import write_whole
 
 RESULTS_DIRECTORY = Path("benchmarks/results")
 _PACKAGES = ("emotirt", "numpy", "onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-rtx", "torch", "av", "soxr")
@@ -84,13 +85,10 @@ def write_json(path: Path, content: Mapping[str, Any] | Sequence[Any]) -> None:
 
     Raises: OutputError: not possible, with the reason.
     """
-    temporary = path.with_name(f".{path.name}.part")
+    data = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(
-            json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-        )
-        os.replace(temporary, path)
+        write_whole(path, data)
     except OSError as exc:
         raise OutputError(f"cannot write {str(path)!r}: {exc.strerror}") from exc
 

@@ -7,8 +7,6 @@ SHA-256 are checked whenever a plan is read. Locks keep two processes from build
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +17,7 @@ from pathlib import Path
 from emotirt.bundle.file_lock import locked
 from emotirt.bundle.plans import PlanKey, PlanRecord, json_from_record, record_from_json
 from emotirt.errors import OutputError, PlanUnusable
+from emotirt.whole_file import write_whole
 
 
 class Reason(str, Enum):
@@ -131,9 +130,9 @@ class PlanCache:
         with self._mapped_errors():
             self.directory.mkdir(parents=True, exist_ok=True)
             self.record_path(key).unlink(missing_ok=True)
-            _write_whole(self.plan_path(key), data)
+            write_whole(self.plan_path(key), data)
             try:
-                _write_whole(self.record_path(key), json_from_record(record))
+                write_whole(self.record_path(key), json_from_record(record))
             except BaseException:
                 self.plan_path(key).unlink(missing_ok=True)
                 raise
@@ -143,7 +142,7 @@ class PlanCache:
         """Write a timing cache; errors of ``store``."""
         with self._mapped_errors():
             self.directory.mkdir(parents=True, exist_ok=True)
-            _write_whole(path, data)
+            write_whole(path, data)
 
     @contextmanager
     def building(self, key: PlanKey, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
@@ -208,17 +207,3 @@ class PlanCache:
 _SUBJECT = ("stage", "graph_sha256", "precision")
 """What makes a plan that does not fit worth a word about how it differs."""
 _REMEDY = "build it with 'emotirt build --target tensorrt' or 'tensorrt-rtx'"
-
-
-def _write_whole(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}-{secrets.token_hex(4)}.part")
-    try:
-        with temporary.open("xb") as sink:
-            sink.write(data)
-            sink.flush()
-            os.fsync(sink.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        with suppress(OSError):
-            temporary.unlink()
-        raise

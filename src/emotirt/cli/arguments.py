@@ -6,8 +6,13 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
+from emotirt.environment import voices_directory
+
 if TYPE_CHECKING:
     from emotirt.engine import Engine, SpeechRequest
+
+UNRECOGNIZED = "unrecognized arguments: "
+VOICES_HELP = "where voices of your own are kept (default: EMOTIRT_VOICES, else your own place)"
 
 
 class UsageError(Exception):
@@ -22,6 +27,8 @@ class OneLineParser(argparse.ArgumentParser):
 
         Raises: UsageError: always.
         """
+        if self.prog.endswith(" say") and message.startswith(UNRECOGNIZED) and message[len(UNRECOGNIZED)] != "-":
+            message += "; put a text of several words in quotes, and a file to write after --out"
         raise UsageError(f"{message} (see {self.prog} --help)")
 
 
@@ -30,8 +37,21 @@ def add_engine_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("--bundle", type=Path, metavar="DIR", help="bundle to speak with (default: the one inside EmotiRT)")
     add("--backend", default="auto", help="auto, or a name that 'emotirt doctor' lists (default: auto)")
-    add("--voices", type=Path, metavar="DIR", help="where cloned voices are kept (default: your own directory)")
+    add("--voices", type=Path, metavar="DIR", default=voices_directory(), help=VOICES_HELP)
     add("--threads", type=positive_int, metavar="N", help="CPU threads (default: one for every core)")
+
+
+def add_store_arguments(parser: argparse.ArgumentParser, is_within: bool = False) -> None:
+    """Declare where the user's voices are kept, and which bundle makes them.
+
+    Args:
+        parser: of a command, or of an action within one.
+        is_within: leave what the command was given as it is, unless the action is given something else.
+    """
+    bundle, voices = (argparse.SUPPRESS,) * 2 if is_within else (None, voices_directory())
+    add = parser.add_argument
+    add("--voices", type=Path, metavar="DIR", default=voices, help=VOICES_HELP)
+    add("--bundle", type=Path, metavar="DIR", default=bundle, help="bundle to use (default: the one inside EmotiRT)")
 
 
 def add_speech_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emotirt.cli.arguments import UsageError
+from emotirt.cli.arguments import UsageError, add_store_arguments
 from emotirt.cli.voices import table
 
 if TYPE_CHECKING:
@@ -22,8 +22,8 @@ AGREEMENT = "confirmed on the command line"
 QUESTION = "Does the person in the recording agree that this voice is made and used? [y/N] "
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options of ``emotirt clone``."""
+def add_arguments(parser: argparse.ArgumentParser, is_within: bool = False) -> None:
+    """Declare the options of ``emotirt clone``; see ``add_store_arguments`` for ``is_within``."""
     add = parser.add_argument
     add("name", metavar="NAME", help="what the voice is to be called")
     add("recordings", metavar="CLIP", nargs="+", type=Path, help="audio files of one speaker; several are averaged")
@@ -33,15 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--description", default="", metavar="TEXT", help="how it sounds, in one line")
     add("--replace", action="store_true", help="replace a voice of yours with the same name")
     add("--check", action="store_true", help="only report on the recordings")
-    add_store_arguments(parser)
-
-
-def add_store_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare where voices are kept and which bundle makes them."""
-    parser.add_argument(
-        "--voices", type=Path, metavar="DIR", help="where voices are kept (default: your own directory)"
-    )
-    parser.add_argument("--bundle", type=Path, metavar="DIR", help="bundle to use (default: the one inside EmotiRT)")
+    add_store_arguments(parser, is_within)
 
 
 def run(args: argparse.Namespace) -> int:

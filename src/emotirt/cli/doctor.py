@@ -20,6 +20,7 @@ from emotirt.cli.doctor_gpu import (
     speaking_findings,
 )
 from emotirt.cli.finding import Finding
+from emotirt.environment import voices_directory
 from emotirt.errors import EmotiRTError
 from emotirt.runtime.open import AUTO, default_threads, resolve_backend
 
@@ -72,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     """Print the report; 0 when EmotiRT can speak, else 1."""
     if args.gpu is not None:
         return check_gpu_backend(args)
-    findings = [*system_findings(), *bundle_findings(args.bundle)]
+    findings = [*system_findings(), *bundle_findings(args.bundle), _own_voices()]
     usable = all(finding.state != "broken" for finding in findings)
     if args.json:
         report = {"usable": usable, "findings": [asdict(finding) for finding in findings]}
@@ -116,6 +117,15 @@ def bundle_findings(path: Path | None) -> list[Finding]:
         *plan_findings(bundle),
         *speaking_findings(bundle),
     ]
+
+
+def _own_voices() -> Finding:
+    from emotirt.voices.store import VoiceStore
+
+    chosen = voices_directory()
+    store = VoiceStore(chosen)
+    count = len(store.voices())
+    return Finding("voices", "your own", "ok", f"{count} in {store.path}{', as EMOTIRT_VOICES says' if chosen else ''}")
 
 
 def _package_finding(area: str, package: _Package) -> Finding:

@@ -1,16 +1,16 @@
-"""Files that appear whole or not at all, and standard output for audio."""
+"""Where results may be written, and standard output for audio."""
 
 from __future__ import annotations
 
 import os
-import secrets
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
 from emotirt.errors import OutputError
+from emotirt.whole_file import replaced
 
 
 def check_target(path: Path) -> None:
@@ -43,8 +43,7 @@ def _obstacle(path: Path) -> str:
 def replaced_file(path: Path) -> Iterator[BinaryIO]:
     """Open a file that takes its place only when the block ends well.
 
-    The bytes go to a hidden file in the same directory, are forced to disk, and replace ``path`` in one step; on any
-    error the hidden file is removed and what was at ``path`` stays. Devices and pipes are written directly.
+    On any error what was at ``path`` stays (see ``emotirt.whole_file``). Devices and pipes are written directly.
 
     Raises: OutputError: not writable, disk full; the path and the reason are named.
     """
@@ -54,7 +53,7 @@ def replaced_file(path: Path) -> Iterator[BinaryIO]:
             with path.open("wb") as device:
                 yield device
             return
-        with _sibling(Path(os.path.realpath(path))) as sink:
+        with replaced(Path(os.path.realpath(path))) as sink:
             yield sink
     except BrokenPipeError:
         raise
@@ -97,22 +96,6 @@ def audio_stdout() -> Iterator[BinaryIO]:
         raise
     except OSError as exc:
         raise OutputError(f"cannot write to standard output: {exc.strerror or exc}") from exc
-
-
-@contextmanager
-def _sibling(target: Path) -> Iterator[BinaryIO]:
-    temporary = target.with_name(f".emotirt-{secrets.token_hex(4)}.part")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-    try:
-        with os.fdopen(descriptor, "wb") as sink:
-            yield sink
-            sink.flush()
-            os.fsync(sink.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        with suppress(FileNotFoundError):
-            temporary.unlink()
-        raise
 
 
 def _is_special(path: Path) -> bool:

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 from emotirt.cli import clone
-from emotirt.cli.clone import add_store_arguments, open_voices
+from emotirt.cli.arguments import add_store_arguments
+from emotirt.cli.clone import open_voices
 from emotirt.cli.output import write_file
 from emotirt.errors import UnknownVoice, VoiceUnusable
 
@@ -15,7 +16,7 @@ from emotirt.errors import UnknownVoice, VoiceUnusable
 def add_actions(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Declare the actions and their options."""
     add = actions.add_parser("add", help="make a voice from recordings, as 'emotirt clone' does")
-    clone.add_arguments(add)
+    clone.add_arguments(add, is_within=True)
     remove = actions.add_parser("remove", help="forget a voice of yours")
     remove.add_argument("name", metavar="NAME")
     blend = actions.add_parser("blend", help="keep a mixture of voices under a name")
@@ -31,7 +32,7 @@ def add_actions(actions: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     bring.add_argument("--name", metavar="NAME", help="call it so (default: as in the file)")
     bring.add_argument("--replace", action="store_true", help="replace a voice of yours with the same name")
     for parser in (remove, blend, export, bring):
-        add_store_arguments(parser)
+        add_store_arguments(parser, is_within=True)
 
 
 def run_action(args: argparse.Namespace) -> int:

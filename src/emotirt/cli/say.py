@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("text", nargs="?", metavar="TEXT", help="what to say; '-' reads standard input")
     add("--file", type=Path, metavar="FILE", help="read the text from a file (UTF-8)")
+    add("--strict", action="store_true", help="refuse a text past 20,000 characters instead of cutting it")
     add_speech_arguments(parser)
     add("--format", choices=sorted(FORMATS), help="audio format (default: the ending of --out, else wav)")
     add("--out", metavar="FILE", help="file to write, '-' for standard output (default: speech.wav unless --play)")
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
         request = request_from_arguments(text, args)
         output.check_rate(args.sample_rate or engine.sample_rate_hz)
         if output.is_one_file and not (_is_long(text) and sys.stderr.isatty()):
-            said = _speak_whole(engine, request, output, args.sample_rate)
+            said = _speak_whole(engine, request, output, args)
         else:
             said = _speak_streamed(engine, request, output, args)
         if args.timestamps is not None:
@@ -149,13 +150,13 @@ def output_from_arguments(args: argparse.Namespace) -> Output:
     return Output(tuple(targets), format_name)
 
 
-def _speak_whole(engine: Engine, request: SpeechRequest, output: Output, sample_rate_hz: int | None) -> _Said:
-    result = engine.say(request)
+def _speak_whole(engine: Engine, request: SpeechRequest, output: Output, args: argparse.Namespace) -> _Said:
+    result = engine.say(request, args.strict)
     audio = result.audio
-    if sample_rate_hz is not None and sample_rate_hz != audio.sample_rate_hz:
+    if args.sample_rate is not None and args.sample_rate != audio.sample_rate_hz:
         from emotirt.audio.resample import resample
 
-        audio = resample(audio, sample_rate_hz)
+        audio = resample(audio, args.sample_rate)
     write_file(Path(output.targets[0]), encode(audio, output.format_name))
     return _Said(result.timings, result.warnings, result.spoken)
 
@@ -163,7 +164,7 @@ def _speak_whole(engine: Engine, request: SpeechRequest, output: Output, sample_
 def _speak_streamed(engine: Engine, request: SpeechRequest, output: Output, args: argparse.Namespace) -> _Said:
     from emotirt.cli.sinks import open_sink
 
-    stream = engine.stream(request)
+    stream = engine.stream(request, args.strict)
     rate_hz = args.sample_rate or engine.sample_rate_hz
     with ExitStack() as stack:
         sinks = [

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--host", help="address to listen on (default: 127.0.0.1)")
     add("--port", help="port to listen on, 0 for any free one (default: 8880)")
     add("--bundle", type=Path, metavar="DIR", help="bundle to speak with (default: the one inside EmotiRT)")
-    add("--voices", type=Path, metavar="DIR", help="directory of cloned voices (default: the user's own)")
+    add("--voices", type=Path, metavar="DIR", help="where voices of your own are kept (default: your own place)")
     add("--backend", help="auto, or a name that 'emotirt doctor' lists (default: auto)")
     add("--threads", metavar="N", help="CPU threads (default: one for every core)")
     add("--isolation", help="auto, worker (the backend in a process of its own) or inline (default: auto)")
@@ -35,6 +35,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--drain", dest="drain_s", metavar="S", help="for running requests to end after SIGTERM (default: 30)")
     add("--sabotage", type=Path, help=argparse.SUPPRESS)  # for 'emotirt bench faults'
     add("--log-level", help="debug, info, warning or error (default: info)")
+    add(
+        "--allow-origin",
+        dest="allow_origins",
+        action="append",
+        metavar="ORIGIN",
+        help="let web pages from there use the server, such as https://example.org; may be repeated, '*' for all",
+    )
     add("--allow-public", action="store_true", default=None, help="listen on a public address without any API key")
 
 
@@ -50,5 +57,8 @@ def run(args: argparse.Namespace) -> int:
         if (exc.name or "").startswith("emotirt"):
             raise
         raise BackendUnavailable(f"serving needs {exc.name}; install it: pip install 'emotirt[serve]'") from exc
-    run_server(settings_from_environment(overrides=vars(args)))
+    options = vars(args)
+    if args.allow_origins is not None:
+        options = {**options, "allow_origins": ",".join(args.allow_origins)}
+    run_server(settings_from_environment(overrides=options))
     return 0

@@ -7,8 +7,9 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
+
+from emotirt.cli.arguments import add_store_arguments
 
 if TYPE_CHECKING:
     from emotirt.bundle.store import Bundle
@@ -19,23 +20,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options and actions of ``emotirt voices``."""
     from emotirt.cli.own_voices import add_actions
 
-    _add_list_arguments(parser, None)
+    add_store_arguments(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON")
     actions = parser.add_subparsers(dest="action", metavar="ACTION")
-    _add_list_arguments(actions.add_parser("list", help="list voices and emotions (the default)"), argparse.SUPPRESS)
+    listing = actions.add_parser("list", help="list voices and emotions (the default)")
+    add_store_arguments(listing, is_within=True)
+    listing.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
     add_actions(actions)
-
-
-def _add_list_arguments(parser: argparse.ArgumentParser, default: str | None) -> None:
-    add = parser.add_argument
-    add("--bundle", type=Path, metavar="DIR", default=default, help="bundle to look into (default: EmotiRT's own)")
-    add(
-        "--voices",
-        type=Path,
-        metavar="DIR",
-        default=default,
-        help="where your voices are kept (default: your own place)",
-    )
-    add("--json", action="store_true", default=default or False, help="print JSON")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -77,21 +77,25 @@ class Engine:
         """Emotions offered by name."""
         return self._planner.catalog.emotions
 
-    def say(self, request: SpeechRequest) -> SpeechResult:
+    def say(self, request: SpeechRequest, strict: bool = True) -> SpeechResult:
         """Speak a request.
+
+        Args:
+            request: what to say and how.
+            strict: refuse a text past the hard limit, which is otherwise cut with a warning.
 
         Raises: InvalidRequest: it cannot be spoken as asked. BackendError: a stage failed.
         """
-        plan = self._planner.plan(request)
+        plan = self._planner.plan_or_cut(request, strict)
         audio, progress = speak_whole(self._pipeline, plan)
         return SpeechResult(audio, progress.timings, tuple(progress.warnings), plan.voice, tuple(progress.spoken))
 
-    def stream(self, request: SpeechRequest) -> SpeechStream:
-        """Check a request at once and speak it chunk by chunk as the caller asks for them.
+    def stream(self, request: SpeechRequest, strict: bool = True) -> SpeechStream:
+        """Check a request at once and speak it chunk by chunk as the caller asks for them; arguments of ``say``.
 
         Raises: InvalidRequest: it cannot be spoken as asked.
         """
-        return SpeechStream(self._pipeline, self._planner.plan(request))
+        return SpeechStream(self._pipeline, self._planner.plan_or_cut(request, strict))
 
     def clone(self, new: NewVoice, recordings: Sources) -> ClonedVoice:
         """Make a voice from recordings of one person, 3 to 30 s each, and keep it; see ``UserVoices.clone``."""

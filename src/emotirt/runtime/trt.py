@@ -16,6 +16,7 @@ from itertools import pairwise
 from typing import Any
 
 from emotirt.bundle.contract import StageContract
+from emotirt.bundle.plan_cache import StoredPlan
 from emotirt.bundle.plans import TENSORRT_8
 from emotirt.errors import BackendError, DeviceFault, PlanUnusable
 from emotirt.runtime import cuda, trt_api
@@ -86,13 +87,19 @@ class PlanLoader:
         self.module = library.module
         self.log = trt_api.log_of(library.module)
         self._runtime = library.module.Runtime(self.log)
+        self._trusting: Any = None  # lives as long as what it loaded, like the other
 
-    def load(self, stage: str, plan: bytes, contract: StageContract) -> LoadedStage:
-        """Deserialize a plan.
+    def load(self, stored: StoredPlan, contract: StageContract) -> LoadedStage:
+        """Deserialize a plan of the cache.
+
+        A version-compatible plan carries a runtime of its own, which is code for this process. TensorRT runs it only
+        if told to trust the plan, and is told so for no other plan than one whose record says that we built it so.
 
         Raises: PlanUnusable: TensorRT refuses it, or it is of another graph.
         """
-        engine = self._runtime.deserialize_cuda_engine(plan)
+        stage = stored.record.key.stage
+        runtime = self._runtime_with_code() if stored.record.key.version_compatible else self._runtime
+        engine = runtime.deserialize_cuda_engine(stored.data)
         if engine is None:
             raise PlanUnusable(
                 f"TensorRT cannot load the plan of stage {stage}: {trt_api.said_by(self.log)}; build it again",
@@ -103,6 +110,12 @@ class PlanLoader:
             logger.warning("the plan of stage %s was built without profile sharing and runs without CUDA graphs", stage)
         specs = specs_of(self.module, engine, stage, contract)
         return LoadedStage(stage, engine, specs, trt_api.activation_bytes(engine), shares)
+
+    def _runtime_with_code(self) -> Any:
+        if self._trusting is None:
+            self._trusting = self.module.Runtime(self.log)
+            self._trusting.engine_host_code_allowed = True
+        return self._trusting
 
     def _shares_profiles(self, engine: Any) -> bool:
         """Ask as ``trt_api.shares_profiles``; contexts have memory meanwhile, as those have that compute."""

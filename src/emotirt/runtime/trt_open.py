@@ -151,7 +151,7 @@ def _loaded(
     gpu = find_gpu()
     place = PlanPlace(library.adapter, library.version, gpu.name, (gpu.compute_capability,))
     stored = cache.find(plan_key(bundle.manifest, stage, precision, place))
-    return loader.load(stage, stored.data, stage_contract(stage, bundle.manifest.dimensions))
+    return loader.load(stored, stage_contract(stage, bundle.manifest.dimensions))
 
 
 def _has_plan(records: Sequence[PlanRecord], bundle: Bundle, stage: str, precision: str, gpu: Gpu) -> bool:

@@ -133,6 +133,10 @@ def problem_from_error(error: Exception) -> Problem:
 def problem_from_status(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Problem:
     """Turn a status of the web framework into a problem."""
     kind = INVALID if status < 500 else SERVER
+    if status == 404 and detail == "Not Found":
+        detail = "there is nothing at this path; GET /openapi.json describes what there is"
+    elif status == 405 and headers and "Allow" in headers:
+        detail = f"this path does not take that method; send {headers['Allow']}"
     return Problem(status, detail, kind, _HTTP_CODES.get(status, "invalid_request"), None, dict(headers or {}))
 
 
@@ -145,6 +149,8 @@ def problem_from_validation(found: Sequence[Mapping[str, Any]]) -> Problem:
         return Problem(400, "the body is not JSON; send an object with at least 'input'", code="invalid_json")
     if first["type"] == "extra_forbidden":
         message, code = f"unknown field {'.'.join(path)!r:.80}", "unknown_parameter"
+    elif param is None and first["type"] == "missing":
+        message, code = "the body is empty; send a JSON object with at least 'input'", "invalid_json"
     elif param is None:
         message, code = "the body is not a JSON object; send Content-Type: application/json", "invalid_json"
     else:

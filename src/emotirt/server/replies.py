@@ -12,7 +12,7 @@ SSE_MEDIA_TYPE = "text/event-stream"
 _WHY = {
     400: "a value of the request is not accepted",
     401: "no accepted API key",
-    403: "a page of another site sent it",
+    403: "a page of another origin sent it, which is not allowed to",
     404: "there is no such thing",
     408: "the body did not come in time",
     409: "there is a voice of this name already",
@@ -22,7 +22,7 @@ _WHY = {
     503: "the server is shutting down, or has no backend",
     504: "no audio before the deadline; x-should-retry is false",
 }
-EVERYWHERE = (401, 408, 413, 429, 500, 503)
+EVERYWHERE = (401, 403, 408, 413, 429, 500, 503)
 """What the edge of the server may answer in place of any route that wants a key."""
 
 

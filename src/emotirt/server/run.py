@@ -14,6 +14,7 @@ from emotirt.engine.live import AsyncEngine
 from emotirt.errors import InvalidRequest
 from emotirt.server.app import create_app
 from emotirt.server.metrics import Metrics
+from emotirt.server.origins import ANY, NULL
 from emotirt.server.settings import ServerSettings
 from emotirt.server.wire import http_protocol, websocket_protocol
 
@@ -26,11 +27,17 @@ SENDING_S = 5
 """For what was made to reach its clients, once the engine is closed."""
 
 
+REFUSED_HANDSHAKE = "ASGI callable returned without completing handshake."
+"""What uvicorn says of a handshake that was answered with a refusal, as an error."""
+
+
 class ClientMistakes(logging.Filter):
-    """Makes one line of what uvicorn logs with a traceback though only the client is to blame."""
+    """Makes at most one line of what uvicorn logs as our failure though only the client is to blame."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Let every record pass, without a traceback where text from a client was no UTF-8."""
+        """Drop what the edge has logged already, and the traceback where text from a client was no UTF-8."""
+        if record.msg == REFUSED_HANDSHAKE:
+            return False
         if record.exc_info and isinstance(record.exc_info[1], UnicodeDecodeError):
             record.exc_info, record.levelno, record.levelname = None, logging.WARNING, "WARNING"
         return True
@@ -46,6 +53,8 @@ def run_server(settings: ServerSettings) -> None:
     """
     settings.check_bind()
     logging.getLogger("emotirt").setLevel(settings.log_level.upper())
+    for origin in {ANY, NULL}.intersection(settings.origins):
+        logger.warning("--allow-origin %s lets every web page that a browser here opens use this server", origin)
     with bound_socket(settings) as listener:
         asyncio.run(_serve(settings, listener))
 

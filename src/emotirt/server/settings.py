@@ -1,22 +1,22 @@
-"""How the server runs; the only reader of environment variables (``EMOTIRT_PORT`` and so on)."""
+"""How the server runs: options, and environment variables (``EMOTIRT_PORT`` and so on)."""
 
 from __future__ import annotations
 
 import ipaddress
-import os
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from emotirt.engine.settings import EngineSettings
+from emotirt.environment import PREFIX, variables
 from emotirt.errors import InvalidRequest
 from emotirt.scheduling.admission import AdmissionLimits
 from emotirt.scheduling.supervisor import WorkerSettings
+from emotirt.server.origins import origin_from_text
 
-PREFIX = "EMOTIRT_"
 KILOBYTE = 1024
 
 
@@ -36,11 +36,13 @@ class ServerSettings(BaseModel):
         requests_at_once: requests that are spoken at once, more wait in order of arrival; None for no bound.
         feeds_listeners: refuse a live request (429) rather than let its listener, or those before it, run dry.
         allow_public: listen on a public address without any key.
+        allow_origins: web pages that may use the server beside its own, as origins separated by commas; ``*`` for all.
         live_deadline_s: to the first audio of a live request that names no deadline.
         drain_s: how long running requests may take to end once the server is told to stop.
         max_body_bytes: largest request body, but for recordings.
         max_upload_bytes: largest body that brings recordings of a voice, without its frame.
         body_timeout_s: how long a client may take to send its body, and before it the head of a request.
+        body_bytes_per_s: for every so many bytes of a body that came it may take a second more.
         send_timeout_s: how long a client may take nothing of what is sent to it.
         log_level: of the server's own log.
         sabotage: a file that orders faults of the worker process; only for a fault campaign.
@@ -60,11 +62,13 @@ class ServerSettings(BaseModel):
     requests_at_once: int | None = Field(None, ge=1)
     feeds_listeners: bool = True
     allow_public: bool = False
+    allow_origins: str = ""
     live_deadline_s: float = Field(0.5, gt=0)
     drain_s: float = Field(30.0, ge=0, le=3600)
     max_body_bytes: int = Field(512 * KILOBYTE, ge=KILOBYTE)
     max_upload_bytes: int = Field(10 * 1024 * KILOBYTE, ge=KILOBYTE)
     body_timeout_s: float = Field(30.0, gt=0)
+    body_bytes_per_s: int = Field(32 * KILOBYTE, ge=1)
     send_timeout_s: float = Field(30.0, gt=0)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     sabotage: Path | None = None
@@ -72,7 +76,24 @@ class ServerSettings(BaseModel):
     @property
     def keys(self) -> tuple[str, ...]:
         """The accepted API keys."""
-        return tuple(key for item in self.api_keys.split(",") if (key := item.strip()))
+        return _listed(self.api_keys)
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The allowed origins as browsers write them."""
+        return tuple(map(origin_from_text, _listed(self.allow_origins)))
+
+    @property
+    def is_open_to_this_machine_only(self) -> bool:
+        """Whether reaching it is all that speaking takes, and only this machine can."""
+        return not self.keys and _is_loopback(self.host)
+
+    @field_validator("allow_origins")
+    @classmethod
+    def _check_origins(cls, value: str) -> str:
+        for item in _listed(value):
+            origin_from_text(item)
+        return value
 
     @property
     def engine(self) -> EngineSettings:
@@ -100,7 +121,7 @@ class ServerSettings(BaseModel):
 def settings_from_environment(
     environment: Mapping[str, str] | None = None, overrides: Mapping[str, object] | None = None
 ) -> ServerSettings:
-    """Read settings from variables named ``EMOTIRT_`` and the field in capitals.
+    """Read settings from variables named ``EMOTIRT_`` and the field in capitals; an empty one is as good as none.
 
     Args:
         environment: None for that of this process.
@@ -108,8 +129,7 @@ def settings_from_environment(
 
     Raises: InvalidRequest: unknown variable, or a value of the wrong type or out of range; names key, value and type.
     """
-    variables = os.environ if environment is None else environment
-    found = {key[len(PREFIX) :].lower(): value for key, value in variables.items() if key.startswith(PREFIX)}
+    found = variables(environment)
     for name in found:
         if name not in ServerSettings.model_fields:
             raise InvalidRequest(_unknown(name))
@@ -134,7 +154,13 @@ def _complaint(error: ValidationError) -> str:
     annotation = ServerSettings.model_fields[name].annotation
     kind = annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
     value = "(hidden)" if name == "api_keys" else repr(first["input"])
+    if first["type"] == "value_error":  # our own words
+        return f"setting {name} ({PREFIX}{name.upper()}): {first['msg'].partition(', ')[2]}"
     return f"setting {name} ({PREFIX}{name.upper()}) is {value}; it takes {kind}: {first['msg'].lower()}"
+
+
+def _listed(value: str) -> tuple[str, ...]:
+    return tuple(item.strip() for item in value.split(",") if item.strip())
 
 
 def _is_loopback(host: str) -> bool:

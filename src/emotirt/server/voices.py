@@ -92,7 +92,7 @@ def voices_router(engine: AsyncEngine) -> APIRouter:
     @router.post(
         UPLOAD_PATH,
         response_class=JSONResponse,
-        responses=reply_of(CreatedVoice, 400, 403, 409),
+        responses=reply_of(CreatedVoice, 400, 409),
         openapi_extra=_FORM,
     )
     async def create_voice(request: Request) -> Response:

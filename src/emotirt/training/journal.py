@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 import torch
 
 from emotirt.errors import TrainingError
+from emotirt.whole_file import replaced
 
 logger = logging.getLogger(__name__)
 
@@ -82,9 +82,8 @@ class Journal:
 def save_checkpoint(path: Path, content: Mapping[str, Any]) -> None:
     """Write a checkpoint so that a crash leaves the previous one whole."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    torch.save(dict(content), partial)
-    os.replace(partial, path)
+    with replaced(path) as sink:
+        torch.save(dict(content), sink)
 
 
 def run_share(spent_s: float, max_seconds: float, step: int, max_steps: int) -> float:

@@ -30,6 +30,7 @@ from emotirt.training.corpus import Clip, Pack, load_pack
 from emotirt.training.recognizer_batches import HOP, RATE_HZ, Analyser, Sample, Source, hide_parts, labelled
 from emotirt.training.recognizer_network import Recognizer, RecognizerConfig
 from emotirt.training.recognizer_tokens import collapse, ids_from_symbols, language_bias
+from emotirt.whole_file import replaced, write_whole
 
 AVERAGED, RAW, STATE = "recognizer.pt", "recognizer-raw.pt", "recognizer-state.json"
 TINY = RecognizerConfig(
@@ -233,10 +234,10 @@ class RecognizerTrainer:
         out.mkdir(parents=True, exist_ok=True)
         for name, module in ((AVERAGED, self.average), (RAW, self.network)):
             data = {"config": self.network.config.to_dict(), "weights": half_state(module)}
-            torch.save(data, out / f"{name}.part")
-            (out / f"{name}.part").replace(out / name)
+            with replaced(out / name) as sink:
+                torch.save(data, sink)
         state = {"step": self.step, "spent_s": self.spent_before_s + self.spent_s}
-        (out / STATE).write_text(json.dumps(state) + "\n", encoding="utf-8")
+        write_whole(out / STATE, json.dumps(state).encode() + b"\n")
 
     def resume(self, out: Path) -> None:
         """Go on from ``save``; the optimizer's moments start anew.

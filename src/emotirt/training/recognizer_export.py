@@ -21,6 +21,7 @@ from emotirt.errors import ExportFailed
 from emotirt.training.recognizer import load_recognizer
 from emotirt.training.recognizer_network import PITCH_BINS, PITCH_TOP_BIN, Recognizer
 from emotirt.training.recognizer_tokens import TOKENS
+from emotirt.whole_file import write_whole
 
 if TYPE_CHECKING:
     import onnx
@@ -110,9 +111,7 @@ def export_recognizer(weights: Path, out: Path, int8: bool = False) -> None:
     onnx.helper.set_model_props(model, facts)
     onnx.checker.check_model(model)
     out.parent.mkdir(parents=True, exist_ok=True)
-    part = out.with_name(out.name + ".part")
-    part.write_bytes(model.SerializeToString())
-    part.replace(out)
+    write_whole(out, model.SerializeToString())
 
 
 def main(argv: Sequence[str] | None = None) -> None:

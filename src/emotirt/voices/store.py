@@ -6,11 +6,9 @@ has that encoder, or the very vectors of preset voices that came with it (anothe
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
-import secrets
 import sys
 import unicodedata
 from collections.abc import Sequence
@@ -29,6 +27,7 @@ from emotirt.voices.voice_file import (
     is_voice_name,
     voice_from_data,
 )
+from emotirt.whole_file import write_new, write_whole
 
 SUFFIX = ".voice.json"
 MAX_VOICES = 10_000
@@ -82,7 +81,7 @@ class VoiceStore:
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             try:
-                _write(place, data_from_voice(voice), replace)
+                (write_whole if replace else write_new)(place, data_from_voice(voice))
             except FileExistsError:
                 raise VoiceExists(
                     f"a voice named {voice.name!r} exists; remove it first or choose another name"
@@ -195,26 +194,3 @@ def _stat(path: Path) -> os.stat_result:
 
 def _key(name: str) -> str:
     return unicodedata.normalize("NFC", str(name)).strip().casefold()
-
-
-def _write(place: Path, data: bytes, replace: bool) -> None:
-    temporary = place.with_name(f".{secrets.token_hex(6)}.part")
-    try:
-        with temporary.open("xb") as sink:
-            sink.write(data)
-            sink.flush()
-            os.fsync(sink.fileno())
-        if replace:
-            os.replace(temporary, place)
-            return
-        try:
-            os.link(temporary, place)  # unlike a rename it fails where somebody else was faster
-        except OSError as exc:
-            if exc.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK):
-                raise
-            if place.exists():
-                raise FileExistsError(place) from None
-            os.replace(temporary, place)
-    finally:
-        with suppress(FileNotFoundError):
-            temporary.unlink()

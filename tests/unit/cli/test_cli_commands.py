@@ -66,6 +66,29 @@ def test_format_and_rate_are_as_asked(say) -> None:
     assert pcm_s == pytest.approx(wav_s, abs=0.01)
 
 
+@pytest.mark.parametrize("target", ["long.pcm", "-"])
+def test_a_text_past_the_limit_is_cut_as_the_server_does(
+    say, capsysbinary: pytest.CaptureFixture[bytes], target: str
+) -> None:
+    Path("long.txt").write_text("Hi. " + " " * 30_000 + "Not this.", encoding="utf-8")
+    assert say("--file", "long.txt", "--out", target, "--format", "pcm") == 0
+    captured = capsysbinary.readouterr()
+    assert captured.err.startswith(
+        b"emotirt: warning: text has 30013 characters, the limit is 20000; spoken are the first 20000\n"
+    )
+    heard = captured.out if target == "-" else Path(target).read_bytes()
+    assert say("Hi.", "--out", "short.pcm") == 0
+    assert heard == Path("short.pcm").read_bytes()
+
+
+def test_a_text_past_the_limit_may_be_refused(say, capsys: pytest.CaptureFixture[str]) -> None:
+    for out in ("long.wav", "-"):
+        assert say("a" * 30_000, "--strict", "--out", out) == 2
+        error = capsys.readouterr().err
+        assert error == "emotirt: error: text has 30000 characters, the limit is 20000; send it in parts\n"
+    assert not Path("long.wav").exists()
+
+
 def test_same_request_gives_the_same_bytes(say) -> None:
     assert say("Hello.", "--out", "a.wav") == say("Hello.", "--out", "b.wav") == 0
     assert Path("a.wav").read_bytes() == Path("b.wav").read_bytes()
@@ -89,7 +112,7 @@ def test_text_from_a_file(say) -> None:
         (["", "--out", "x.wav"], 2, ["nothing"]),
         (["?!…。", "--out", "x.wav"], 2, ["nothing"]),
         (["😀🎉", "--out", "x.wav"], 2, ["nothing"]),
-        (["a" * 100_000, "--out", "x.wav"], 2, ["100000", "20000"]),
+        (["a" * 100_000, "--strict", "--out", "x.wav"], 2, ["100000", "20000"]),
         (["Hi", "--voice", "nobody"], 2, ["'nobody'"]),
         (["Hi", "--emotion", "hapy"], 2, ["'hapy'", "happy"]),
         (["Hi", "--speed", "0"], 2, ["speed", "0.25"]),
@@ -102,6 +125,7 @@ def test_text_from_a_file(say) -> None:
         (["Hi", "--out", "."], 1, ["it is a directory"]),
         (["Hi", "--out", "no/where/x.wav"], 1, ["'no/where' does not exist"]),
         (["Hi", "--backend", "abacus"], 1, ["'abacus'", "onnxruntime"]),
+        (["Hi", "there"], 2, ["unrecognized arguments: there", "in quotes"]),
         (["Hi", "--file", "also.txt"], 2, ["one of them"]),
         (["Hi", "--threads", "0"], 2, ["--threads", "at least 1"]),
     ],
@@ -181,7 +205,7 @@ def test_doctor_reports_a_working_installation(tiny_bundle: Path, capsys: pytest
     assert main(["doctor", "--bundle", str(tiny_bundle), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["usable"] is True
-    areas = {"python", "package", "backend", "gpu", "player", "bundle", "plans", "speaking"}
+    areas = {"python", "package", "backend", "gpu", "player", "bundle", "plans", "speaking", "voices"}
     assert areas == {item["area"] for item in report["findings"]}
 
 

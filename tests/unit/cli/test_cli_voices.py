@@ -14,6 +14,8 @@ from tests.assets.recordings import RATE_HZ, clip, not_speech, speech, wav
 from emotirt.audio.read import read_audio
 from emotirt.bundle.store import default_bundle_path
 from emotirt.cli.main import main
+from emotirt.environment import voices_directory
+from emotirt.server.settings import settings_from_environment
 
 Run = Callable[..., int]
 
@@ -153,3 +155,34 @@ def test_a_voice_of_another_encoder_is_named_and_refused(run: Run, capsys: pytes
     assert "remove it and clone it again from its recordings" in capsys.readouterr().err
     assert main(["voices", *other]) == 0
     assert "cannot be spoken with here: made with the encoder of bundle 'tiny'" in capsys.readouterr().out
+
+
+def test_every_command_keeps_voices_where_the_server_does(
+    tiny_bundle: Path, run: Run, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("EMOTIRT_VOICES", "shared")
+    bundle = ("--bundle", str(tiny_bundle))
+    assert main(["clone", "Anna", "linda.opus", "--consent", *bundle]) == 0
+    assert [path.parent.name for path in Path().glob("*/*.voice.json")] == ["shared"]
+    assert settings_from_environment().voices == Path("shared")
+    assert main(["say", "Hello.", "--voice", "Anna", "--out", "a.wav", "--quiet", "--threads", "1", *bundle]) == 0
+    assert main(["voices", "blend", "Mix", "Anna+bo", *bundle]) == 0
+    capsys.readouterr()
+    assert main(["voices", "--json", *bundle]) == 0
+    assert [voice["name"] for voice in json.loads(capsys.readouterr().out)["custom_voices"]] == ["Anna", "Mix"]
+    assert main(["doctor", "--json", *bundle]) == 0
+    found = json.loads(capsys.readouterr().out)["findings"]
+    assert [item["detail"] for item in found if item["area"] == "voices"] == ["2 in shared, as EMOTIRT_VOICES says"]
+    assert run("say", "Hello.", "--voice", "Anna", "--out", "b.wav") == 2  # the option goes before
+    monkeypatch.setenv("EMOTIRT_VOICES", "")
+    assert settings_from_environment().voices is voices_directory() is None
+
+
+def test_an_action_uses_what_stands_before_it(tiny_bundle: Path, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("clone", "Anna", "linda.opus", "--consent") == 0
+    before = ["voices", "--voices", "kept", "--bundle", str(tiny_bundle)]
+    capsys.readouterr()
+    assert main([*before, "list", "--json"]) == 0
+    assert [voice["name"] for voice in json.loads(capsys.readouterr().out)["custom_voices"]] == ["Anna"]
+    assert main([*before, "remove", "Anna"]) == 0
+    assert not list(Path("kept").iterdir())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -10,12 +11,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tests.assets.simulated_gpu import Code, SimulatedCuda, SimulatedEngine, simulated_tensorrt
+from tests.assets.simulated_gpu import CODE, Code, SimulatedCuda, SimulatedEngine, simulated_tensorrt
 from tests.unit.runtime.test_bucketed import Parts, text_feeds
 
 from emotirt.bundle.contract import DECODER, SPEAKING_STAGES, TEXT_ENCODER, VOCODER, stage_contract
-from emotirt.bundle.plans import TENSORRT, TENSORRT_8
-from emotirt.bundle.profiles import stage_profiles
+from emotirt.bundle.manifest import Manifest
+from emotirt.bundle.plan_cache import StoredPlan
+from emotirt.bundle.plans import FP16, TENSORRT, TENSORRT_8, PlanPlace, PlanRecord
+from emotirt.bundle.profiles import plan_key, stage_profiles
 from emotirt.bundle.store import Bundle
 from emotirt.errors import BackendError, DeviceFault, DeviceOutOfMemory, PlanUnusable
 from emotirt.runtime import cuda, trt_api
@@ -51,7 +54,7 @@ class Gpu:
 
     def pool(self, slots: int = 1, most_recorded: int = 50) -> SlotPool:
         loaded = {
-            stage: self.loader.load(stage, stage.encode(), stage_contract(stage, self.manifest.dimensions))
+            stage: self.loader.load(stored(self.manifest, stage), stage_contract(stage, self.manifest.dimensions))
             for stage in SPEAKING_STAGES
         }
         specs = {stage: item.specs for stage, item in loaded.items()}
@@ -59,6 +62,13 @@ class Gpu:
         self.devices = [TrtDevice(self.loader, loaded, layout, most_recorded) for _ in range(slots)]
         ready = [slot_on(device, layout, specs, self.manifest) for device in self.devices]
         return SlotPool(ready, lambda: [device.close() for device in self.devices] and None)
+
+
+def stored(manifest: Manifest, stage: str, data: bytes | None = None, version_compatible: bool = False) -> StoredPlan:
+    """A plan as the cache gives it; its bytes are the stage's name unless others are given."""
+    key = plan_key(manifest, stage, FP16, PlanPlace(TENSORRT, "0", "", ("9.0",)), version_compatible)
+    data = stage.encode() if data is None else data
+    return StoredPlan(PlanRecord(key, hashlib.sha256(data).hexdigest(), len(data), "", 0.0), data)
 
 
 @pytest.fixture
@@ -185,9 +195,9 @@ def test_what_tensorrt_refuses_is_said_in_its_words(parts: Parts, runtime: Simul
     gpu = Gpu(parts, runtime)
     contract = stage_contract(VOCODER, parts.bundle.manifest.dimensions)
     with pytest.raises(PlanUnusable, match=r"vocoder: magic tag differs; build it again"):
-        gpu.loader.load(VOCODER, b"cut", contract)
+        gpu.loader.load(stored(gpu.manifest, VOCODER, b"cut"), contract)
     with pytest.raises(PlanUnusable, match=r"plan of stage vocoder takes \['durations'"):
-        gpu.loader.load(VOCODER, DECODER.encode(), contract)
+        gpu.loader.load(stored(gpu.manifest, VOCODER, DECODER.encode()), contract)
     runner = runner_on(gpu.pool(), VOCODER, parts.bundle.manifest)
     gpu.engines[VOCODER].fails = True
     feeds = {"mel": np.zeros((1, 80, 40), dtype=np.float32)}
@@ -198,6 +208,21 @@ def test_what_tensorrt_refuses_is_said_in_its_words(parts: Parts, runtime: Simul
     with pytest.raises(DeviceFault, match="cudaErrorIllegalAddress"):
         runner.run(feeds)
     runner.close()  # of a faulted device: a warning, no error
+
+
+def test_only_plans_that_we_built_so_bring_code_along(parts: Parts, runtime: SimulatedCuda) -> None:
+    gpu = Gpu(parts, runtime)
+    contract = stage_contract(VOCODER, parts.bundle.manifest.dimensions)
+    carrying = CODE + VOCODER.encode()
+    assert gpu.loader.load(stored(gpu.manifest, VOCODER, carrying, version_compatible=True), contract).stage == VOCODER
+    with pytest.raises(PlanUnusable, match="host code is not allowed"):
+        gpu.loader.load(stored(gpu.manifest, VOCODER, carrying), contract)
+    assert gpu.loader.load(stored(gpu.manifest, VOCODER), contract).stage == VOCODER
+
+
+def test_this_tensorrt_has_the_switch_for_code() -> None:
+    bindings = pytest.importorskip("tensorrt_rtx_bindings")
+    assert isinstance(bindings.Runtime.engine_host_code_allowed, property)
 
 
 def test_no_room_on_the_device_leaves_nothing_behind(parts: Parts, runtime: SimulatedCuda) -> None:

@@ -107,7 +107,9 @@ def test_tokens_are_found_where_they_are_likeliest() -> None:
     assert token_steps(scores, [TOKEN_IDS[token] for token in ("S", "S", "AE")]).tolist() == [1, 3, 5]
     assert token_steps(scores, []).tolist() == []
     doubtful = scores_of(["S", "S"], {1: ("Z", 0.38)})
-    assert sureness(doubtful, [TOKEN_IDS["S"]] * 2, np.array([1, 3])) == pytest.approx((1.0 + 0.57 / 0.95) / 2, abs=0.01)
+    assert sureness(doubtful, [TOKEN_IDS["S"]] * 2, np.array([1, 3])) == pytest.approx(
+        (1.0 + 0.57 / 0.95) / 2, abs=0.01
+    )
 
 
 def spoken_with_pause(pause_s: float) -> np.ndarray:
