@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from emotirt.bench.report.archive import Archive, Result
@@ -20,7 +21,14 @@ from emotirt.bench.report.pictures import curve_picture, timeline_picture
 from emotirt.bench.report.prose import joined, say, say_both
 from emotirt.bench.report.quality import Quality
 from emotirt.bench.report.ways import CPU_OURS, FP16, MAIN, Ways, variant_table
-from emotirt.bench.report.where_time_goes import group_table, layer_table, newest_floors, stage_table, timelines
+from emotirt.bench.report.where_time_goes import (
+    Timeline,
+    group_table,
+    layer_table,
+    newest_floors,
+    stage_table,
+    timelines,
+)
 
 GPU, CPU = Both("On a GPU", "GPU 上"), Both("On a CPU", "CPU 上")
 RANDOM = "emotivoice-random"
@@ -88,13 +96,7 @@ def time_section(archive: Archive, gpu: Ways, cpu: Ways) -> Section:
                 f"Chunks of the slowest request, alone and under load ({name.upper()})",
                 f"最慢请求的各音频块，单独与负载下（{name.upper()}）",
             )
-            blocks.append(
-                Picture(
-                    f"timeline-{name}",
-                    title,
-                    lambda language, lines=lines, title=title: timeline_picture(title.of(language), lines, language),
-                )
-            )
+            blocks.append(Picture(f"timeline-{name}", title, partial(_timeline, title, lines)))
             break
     stages = next((result for result in (*gpu.stages, *cpu.stages) if _has_rows(result)), None)
     if stages is not None:
@@ -108,6 +110,10 @@ def time_section(archive: Archive, gpu: Ways, cpu: Ways) -> Section:
     if floors is not None:
         blocks += _floor_blocks(floors, timed)
     return Section(Both("Where the time goes", "时间花在哪里"), blocks)
+
+
+def _timeline(title: Both, lines: Sequence[Timeline], language: str) -> str:
+    return timeline_picture(title.of(language), lines, language)
 
 
 def _has_rows(result: Result) -> bool:

@@ -67,7 +67,7 @@ def cpu_steps(results: Path) -> list[Step]:
         "serve-knee": (
             [
                 *("serve", "--knee", "--live-text", "--late-ms", "200", "--first", "2", "--most", "64"),
-                *("--seconds", "4", "--warm-up", "1", *on_cpu),
+                *("--seconds", "7", "--warm-up", "1", *on_cpu),
             ],
             120.0,
         ),
