@@ -20,7 +20,14 @@ from emotirt.types import TensorSpec
 
 Code = IntEnum(
     "Code",
-    {"cudaSuccess": 0, "cudaErrorInvalidValue": 1, "cudaErrorMemoryAllocation": 2, "cudaErrorIllegalAddress": 700},
+    {
+        "cudaSuccess": 0,
+        "cudaErrorInvalidValue": 1,
+        "cudaErrorMemoryAllocation": 2,
+        "cudaErrorIllegalState": 401,
+        "cudaErrorIllegalAddress": 700,
+        "cudaErrorStreamCaptureInvalidated": 901,
+    },
 )
 OK = Code(0)
 
@@ -44,6 +51,7 @@ class SimulatedCuda:
         self.pending = OK
         self.launches = 0
         self.streams = 0
+        self.spoils_recordings = False
 
     def cudaMalloc(self, size: int) -> tuple[Any, ...]:  # noqa: N802
         self.allocations += 1
@@ -101,7 +109,11 @@ class SimulatedCuda:
 
     def cudaStreamEndCapture(self, stream: int) -> tuple[Any, ...]:  # noqa: N802
         recorded, self.recording = self.recording, None
-        self.graphs[len(self.graphs) + 1] = recorded or []
+        if recorded is None:
+            return Code.cudaErrorIllegalState, None
+        if self.spoils_recordings:
+            return Code.cudaErrorStreamCaptureInvalidated, None
+        self.graphs[len(self.graphs) + 1] = recorded
         return OK, len(self.graphs)
 
     def cudaGraphInstantiate(self, graph: int, flags: int) -> tuple[Any, ...]:  # noqa: N802
@@ -126,7 +138,10 @@ class SimulatedCuda:
         return (OK,)
 
     def cudaGetLastError(self) -> tuple[Any, ...]:  # noqa: N802
-        return (self.pending,)
+        return (OK,)  # TensorRT's errors are those of a runtime of its own
+
+    def cudaMemGetInfo(self) -> tuple[Any, ...]:  # noqa: N802
+        return self.pending, self.room_bytes, self.room_bytes
 
     def cudaGetErrorString(self, code: Code) -> tuple[Any, ...]:  # noqa: N802
         return OK, b"simulated"
@@ -198,18 +213,20 @@ class SimulatedContext:
     def __init__(self, engine: SimulatedEngine) -> None:
         self.engine = engine
         self.device_memory = 0
-        self.profile: int | None = None
+        self.active_optimization_profile = 0 if engine.shares or engine.contexts == 1 else -1
         self.shapes: dict[str, tuple[int, ...]] = {}
         self.addresses: dict[str, int] = {}
 
     def set_optimization_profile_async(self, index: int, stream: int) -> bool:
-        self.profile = index
-        return self.engine.shares or self.engine.contexts == 1
+        if index == 0 and not self.engine.shares and self.engine.contexts > 1:
+            return False
+        self.active_optimization_profile = index
+        return True
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
-        assert self.profile is not None
+        assert self.active_optimization_profile >= 0
         self.shapes[name] = tuple(shape)
-        return self.engine.profiles[self.profile].ranges[name].covers(tuple(shape))
+        return self.engine.profiles[self.active_optimization_profile].ranges[name].covers(tuple(shape))
 
     def set_tensor_address(self, name: str, address: int) -> bool:
         self.addresses[name] = address

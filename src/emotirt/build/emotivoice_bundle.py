@@ -19,7 +19,7 @@ from emotirt.models.acoustic import MEAN_LOG_MEL
 from emotirt.models.checkpoint import Networks, build_networks
 from emotirt.models.config import ModelConfig
 from emotirt.models.vocoder import Generator
-from emotirt.text.emotivoice_symbols import expected_symbols
+from emotirt.text.emotivoice_symbols import expected_symbols, rare_symbols
 from emotirt.types import FloatArray
 
 LANGUAGES = ("zh", "en")
@@ -83,7 +83,8 @@ def build_public_bundle(
 def published_config() -> ModelConfig:
     """Return the published sizes, with symbols that hold everything the front end writes."""
     fillers = (f"unused{index}" for index in range(SYMBOL_COUNT))
-    return full_size_config((*expected_symbols(), *fillers)[:SYMBOL_COUNT])
+    symbols = dict.fromkeys((*expected_symbols(), *rare_symbols(), *fillers))
+    return full_size_config(tuple(symbols)[:SYMBOL_COUNT])
 
 
 def random_public_model(config: ModelConfig, seed: int = 0, speaker_count: int = SPEAKER_COUNT) -> PublicModel:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -30,6 +31,7 @@ from emotirt.build.plan_network import (
 from emotirt.build.tensorrt8 import Tensorrt8
 from emotirt.build.tensorrt10 import Tensorrt10
 from emotirt.build.tensorrt_rtx import TensorrtRtx
+from emotirt.bundle.contract import REFERENCE_ENCODER
 from emotirt.bundle.plan_cache import PlanCache, Reason
 from emotirt.bundle.plans import (
     INT8,
@@ -116,7 +118,7 @@ class PlanBuilder:
         Args:
             bundle: opened.
             precision: of the bundle; see ``bundle.plans.stage_precision``.
-            stages: names, empty for all that the bundle has.
+            stages: names, empty for all that the bundle has, those that speaking needs first.
             progress: takes a stage and the part of its build that is done.
 
         Raises:
@@ -125,7 +127,7 @@ class PlanBuilder:
             OutputError: the cache cannot be written.
             BundleError: a graph cannot be read.
         """
-        for stage in stages or tuple(bundle.manifest.stages):
+        for stage in stages or sorted(bundle.manifest.stages, key=lambda stage: stage == REFERENCE_ENCODER):
             if stage not in bundle.manifest.stages:
                 known = ", ".join(bundle.manifest.stages)
                 raise PlanFailed(f"bundle {bundle.manifest.name!r} has no stage {stage!r}; it has {known}")
@@ -188,7 +190,9 @@ def _quantization(bundle: Bundle, stage: str, precision: str) -> Quantization | 
         return None
     from emotirt.build.precision import QUANTIZED_STAGES, measured_quantization  # needs onnxruntime and a front end
 
-    return measured_quantization(bundle, stage) if stage in QUANTIZED_STAGES else None
+    if stage not in QUANTIZED_STAGES:
+        return None
+    return measured_quantization(bundle, stage, threads=os.cpu_count() or 1)
 
 
 def build_plan(

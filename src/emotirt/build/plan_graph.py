@@ -5,7 +5,7 @@ Every change made here beyond the precision keeps each number as it is.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnx
@@ -48,6 +48,9 @@ def plan_graph(
     else:
         raise PlanFailed(f"stage {stage} is not offered in {precision}; take float32 or fp16")
     whole_ranges(model)
+    summed_by_products(model)
+    without_empty_ends(model)
+    without_dead_nodes(model)
     if stage == DECODER:
         add_mel_by_channel(model)
     return serialized(model, f"the graph of stage {stage} in {precision}")
@@ -104,3 +107,86 @@ def _counted(graph: onnx.GraphProto, node: onnx.NodeProto, limit: str, ends: lis
         helper.make_node("Range", names, [count], name=node.name),
         helper.make_node("Cast", [count], list(node.output), name=f"{count}/widen", to=TensorProto.FLOAT),
     ]
+
+
+def summed_by_products(model: onnx.ModelProto) -> None:
+    """Sum along the last axis of float32 matrices [B, N] by a product with ones above the diagonal, in place.
+
+    Up to the order of the sum the numbers are the same, and equal where they are whole. A CumSum becomes a loop over
+    its axis in TensorRT 8.6 and 10.0 to 10.7, which costs some kernels for every token; TensorRT 10.8 to 10.13 may sum
+    along the wrong axis where a graph has two of them (github.com/onnx/onnx-tensorrt/issues/1034).
+    """
+    shapes = _ranks(model)
+    nodes: list[onnx.NodeProto] = []
+    for node in model.graph.node:
+        nodes += _product(model.graph, node) if node.op_type == "CumSum" and _sums_rows(model, node, shapes) else [node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+
+
+def without_empty_ends(model: onnx.ModelProto) -> None:
+    """Drop inputs left out at the end of a node's list, in place.
+
+    The parser of TensorRT 8.6 takes a Clip that leaves out its upper bound so for one whose bound is a float32 tensor,
+    which does not go with float16 data.
+    """
+    for node in model.graph.node:
+        while node.input and not node.input[-1]:
+            del node.input[-1]
+
+
+def without_dead_nodes(model: onnx.ModelProto) -> None:
+    """Drop nodes whose results nobody reads, in place."""
+    read = {item.name for item in model.graph.output}
+    kept = []
+    for node in reversed(model.graph.node):
+        if read & set(node.output):
+            kept.append(node)
+            read |= set(node.input)
+    del model.graph.node[:]
+    model.graph.node.extend(reversed(kept))
+
+
+def _ranks(model: onnx.ModelProto) -> dict[str, tuple[int, int]]:
+    """Return element type and rank of every tensor that is known."""
+    inferred = onnx.shape_inference.infer_shapes(model).graph
+    infos = (*inferred.value_info, *inferred.input, *inferred.output)
+    kinds = ((info.name, info.type.tensor_type) for info in infos)
+    return {name: (kind.elem_type, len(kind.shape.dim)) for name, kind in kinds if kind.HasField("shape")}
+
+
+def _sums_rows(model: onnx.ModelProto, node: onnx.NodeProto, ranks: dict[str, tuple[int, int]]) -> bool:
+    axis = constants(model.graph).get(node.input[1])
+    plain = not any(item.i for item in node.attribute)  # neither exclusive nor reverse
+    is_matrix = ranks.get(node.input[0]) == (TensorProto.FLOAT, 2)
+    return plain and is_matrix and axis is not None and numpy_helper.to_array(axis).item() in (1, -1)
+
+
+def _product(graph: onnx.GraphProto, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+    (start, one, column, row), made = _stored_numbers(graph, node.name), []
+
+    def add(kind: str, inputs: list[str], output: str, **attributes: Any) -> str:
+        name = output if output in node.output else f"{node.name}/{output}"
+        made.append(helper.make_node(kind, inputs, [name], name=f"{node.name}/{output.strip('/')}", **attributes))
+        return name
+
+    count = add("Gather", [add("Shape", [node.input[0]], "shape"), one], "size", axis=0)
+    place = add("Range", [start, count, one], "place")
+    up_to = add("Unsqueeze", [add("Add", [place, one], "next"), row], "up_to")
+    ones = add(
+        "Cast",
+        [add("Less", [add("Unsqueeze", [place, column], "from"), up_to], "within")],
+        "ones",
+        to=TensorProto.FLOAT,
+    )
+    add("MatMul", [node.input[0], ones], node.output[0])
+    return made
+
+
+def _stored_numbers(graph: onnx.GraphProto, name: str) -> list[str]:
+    """Store 0 and 1, and the axes of a column and of a row, and name them."""
+    stored = {"zero": np.array(0), "one": np.array(1), "column": np.array([1]), "row": np.array([0])}
+    graph.initializer.extend(
+        numpy_helper.from_array(value.astype(np.int64), f"{name}/{what}") for what, value in stored.items()
+    )
+    return [f"{name}/{what}" for what in stored]

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[float], None]
 """Takes the part of a build that is done, from 0 to 1."""
 MOST_MESSAGES = 3
+_IGNORED = "obeys the requested constraints"
+"""In what 8.6 says of a layer whose preferred types no kernel has."""
 
 
 @dataclass(slots=True)
@@ -108,6 +110,9 @@ def built_plan(
             "%s cannot be built with every type as asked for: %s; types may change", what, messages.explained()
         )
         plan = builder.build_serialized_network(network, config)
+    ignored = sum(_IGNORED in text for text in messages.warnings)
+    if plan is not None and ignored:
+        logger.warning("%s: %d layers do not have the types asked for, because no kernel has them", what, ignored)
     if plan is None:
         raise PlanFailed(f"TensorRT cannot build {what}: {messages.explained()}")
     return bytes(plan)

@@ -25,6 +25,9 @@ _BORDERS = (
 )
 """Layers that only hand values in and out of a loop, which is what a CumSum becomes, or of a branch."""
 
+_FEATURES = ("PROFILE_SHARING_0806", "FASTER_DYNAMIC_SHAPES_0805", "DISABLE_EXTERNAL_TACTIC_SOURCES_FOR_CORE_0805")
+_SOURCES = ("EDGE_MASK_CONVOLUTIONS", "JIT_CONVOLUTIONS")
+
 
 class Tensorrt8:
     """Adapter of TensorRT 8.6."""
@@ -46,24 +49,27 @@ class Tensorrt8:
     def configure(self, trt: Any, network: Any, config: Any, order: PlanOrder) -> None:
         """Allow the types that the graph holds, and hold every layer to its own; let contexts share profiles.
 
-        Sharing is what every bucket's own context needs; later TensorRT shares always.
+        Sharing is what every bucket's own context needs; later TensorRT shares always. Kernels are TensorRT's own, so
+        that neither building nor running loads cuDNN or cuBLAS, which later TensorRT does without, too. Types are
+        preferred and not obeyed: where no kernel has them one layer changes, and not a build of minutes fails.
         """
-        config.set_preview_feature(trt.PreviewFeature.PROFILE_SHARING_0806, True)
+        for feature in _FEATURES:
+            config.set_preview_feature(getattr(trt.PreviewFeature, feature), True)
+        config.set_tactic_sources(sum(1 << int(getattr(trt.TacticSource, name)) for name in _SOURCES))
         config.clear_flag(trt.BuilderFlag.TF32)
         if order.precision == FLOAT32:
             return
         config.set_flag(trt.BuilderFlag.FP16)
         if order.precision == INT8:
             config.set_flag(trt.BuilderFlag.INT8)
-        config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
+        config.set_flag(trt.BuilderFlag.PREFER_PRECISION_CONSTRAINTS)
         constrain_layers(trt, network, tensor_types(order.typed or order.graph), inner=order.precision == FP16)
 
     def relax(self, trt: Any, config: Any) -> bool:
-        """Let TensorRT break a constraint where no kernel keeps it, rather than refuse the network; see ``Adapter``."""
-        if not config.get_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS):
+        """Let TensorRT choose types as it likes rather than refuse the network; see ``Adapter``."""
+        if not config.get_flag(trt.BuilderFlag.PREFER_PRECISION_CONSTRAINTS):
             return False
-        config.clear_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
-        config.set_flag(trt.BuilderFlag.PREFER_PRECISION_CONSTRAINTS)
+        config.clear_flag(trt.BuilderFlag.PREFER_PRECISION_CONSTRAINTS)
         return True
 
 

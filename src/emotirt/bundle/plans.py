@@ -15,7 +15,7 @@ from typing import Any
 from emotirt.bundle.contract import VOCODER
 
 RECORD_VERSION = 1
-RECIPE = 2
+RECIPE = 3
 """Raised whenever the build would make another plan of the very same inputs, so that older ones are made anew."""
 
 TENSORRT_8, TENSORRT, TENSORRT_RTX = "tensorrt8", "tensorrt", "tensorrt_rtx"

@@ -258,15 +258,18 @@ def check_gpu(bundle: Bundle, backend: str, count: int = 1000, compared: int = 5
     device = cuda.open_device()
     at_start = cuda.free_bytes()
     pool = open_pool(bundle, (*CHECKED_STAGES, *prompts), backend)
-    contents = None
-    if bundle.manifest.content_dim:
-        contents = PromptVectors(bundle, runner_on(pool, PROMPT_ENCODER, bundle.manifest)).contents
-    report = check_pool(bundle, pool, mixed_requests(bundle, count, contents), cuda.free_bytes, compared)
-    return {
-        "bundle": bundle.digest,
-        "backend": backend,
-        "device": asdict(device),
-        "device_bytes": at_start - cuda.free_bytes(),
-        "slots": describe(pool),
-        "found": report.as_json(),
-    }
+    try:
+        contents = None
+        if bundle.manifest.content_dim:
+            contents = PromptVectors(bundle, runner_on(pool, PROMPT_ENCODER, bundle.manifest)).contents
+        report = check_pool(bundle, pool, mixed_requests(bundle, count, contents), cuda.free_bytes, compared)
+        return {
+            "bundle": bundle.digest,
+            "backend": backend,
+            "device": asdict(device),
+            "device_bytes": at_start - cuda.free_bytes(),
+            "slots": describe(pool),
+            "found": report.as_json(),
+        }
+    finally:
+        pool.close()

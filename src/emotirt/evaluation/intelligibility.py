@@ -59,7 +59,7 @@ def choose_sentences(clips: Iterable[Clip], language: str, count: int = SENTENCE
     usable = [
         clip
         for clip in clips
-        if clip.split == "test" and clip.corpus in SENTENCE_CORPORA[language] and clip.symbols
+        if clip.split == "test" and clip.corpus in SENTENCE_CORPORA[language] and clip.symbols and not clip.heard
         and {factors(token)[2] for token in spoken_tokens(clip.symbols)} <= {language, "-"}
     ]  # fmt: skip
     seen: set[float] = set()
@@ -128,7 +128,7 @@ def unseen_speakers(pack: Pack, recognizer: PhonemeRecognizer) -> dict[str, Any]
     """Score people whom the recognizer never heard (the split ``valid``), by corpus."""
     found: dict[str, list[SentenceErrors]] = {}
     for clip in pack.clips:
-        if clip.split == "valid" and clip.symbols and spoken_tokens(clip.symbols):
+        if clip.split == "valid" and clip.symbols and not clip.heard and spoken_tokens(clip.symbols):
             found.setdefault(clip.corpus, []).append(hear(recognizer, pack.samples(clip), clip).errors)
     return {corpus: {"clips": len(all_), "per": rate_estimate(all_).to_dict()} for corpus, all_ in found.items()}
 

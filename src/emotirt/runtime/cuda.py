@@ -295,8 +295,13 @@ class Event:
 
 
 def raise_pending(what: str) -> None:
-    """Raise the error that an earlier asynchronous call of this thread left behind, if there is one."""
+    """Raise the error that an earlier asynchronous call of this thread left behind, if there is one.
+
+    TensorRT brings a CUDA runtime of its own: what failed in there shows here only where it poisoned the device, and
+    then in any call that asks the driver.
+    """
     checked(what, _runtime().cudaGetLastError())
+    checked(what, _runtime().cudaMemGetInfo())
 
 
 def _node_counts(graph: Any) -> dict[str, int]:

@@ -46,10 +46,11 @@ class SlotPool:
         """Use slots, at least one; ``release`` gives back what they stand on."""
         self.slots = tuple(slots)
         self._release = release
-        self._free: queue.SimpleQueue[Slot | None] = queue.SimpleQueue()
+        self._free: queue.LifoQueue[Slot | None] = queue.LifoQueue()  # a lone caller stays on one slot, which is warm
         for slot in self.slots:
             self._free.put(slot)
         self._users = 0
+        self._is_closed = False
 
     def prepare(self) -> int:
         """Set up the buckets that most calls will need in every slot, before the first call; returns how many."""
@@ -81,10 +82,17 @@ class SlotPool:
         """Count a user less; after the last one the device is released."""
         self._users -= 1
         if self._users == 0:
-            for _ in self.slots:
-                self._free.get()
-            self._free.put(None)
-            self._release()
+            self.close()
+
+    def close(self) -> None:
+        """Release the device once no call is under way; runners that are still open fail from then on."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        for _ in self.slots:
+            self._free.get()
+        self._free.put(None)
+        self._release()
 
 
 class SlotRunner:

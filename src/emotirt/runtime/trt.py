@@ -98,11 +98,19 @@ class PlanLoader:
                 f"TensorRT cannot load the plan of stage {stage}: {trt_api.said_by(self.log)}; build it again",
                 "damaged",
             )
-        shares = self._library.adapter != TENSORRT_8 or trt_api.shares_profiles(self.module, engine)
+        shares = self._library.adapter != TENSORRT_8 or self._shares_profiles(engine)
         if not shares:
             logger.warning("the plan of stage %s was built without profile sharing and runs without CUDA graphs", stage)
         specs = specs_of(self.module, engine, stage, contract)
         return LoadedStage(stage, engine, specs, trt_api.activation_bytes(engine), shares)
+
+    def _shares_profiles(self, engine: Any) -> bool:
+        """Ask as ``trt_api.shares_profiles``; contexts have memory meanwhile, as those have that compute."""
+        memory = cuda.DeviceMemory(max(trt_api.activation_bytes(engine), ALIGNMENT_BYTES))
+        try:
+            return trt_api.shares_profiles(self.module, engine, memory.address, memory.size_bytes)
+        finally:
+            memory.close()
 
 
 def specs_of(module: Any, engine: Any, stage: str, contract: StageContract) -> StageSpecs:
@@ -246,6 +254,7 @@ class TrtDevice:
                     item.graph.close()
             self._recorded.clear()
             self._plain.clear()
+            self._stages.clear()
             while self._closers:
                 self._closers.pop().close()
         except DeviceFault:
@@ -267,13 +276,12 @@ class TrtDevice:
         self._stream.begin_capture()
         try:
             self._execute(context, launch)
+            recorded.graph = self._stream.end_capture()
         except DeviceFault:
             raise
-        except BackendError as exc:
+        except BackendError as exc:  # the work itself, or only its recording, which may show at its end
             self._stream.drop_capture()
             logger.warning("bucket %s cannot be recorded and is launched kernel by kernel: %s", launch.bucket, exc)
-            return
-        recorded.graph = self._stream.end_capture()
 
     def _forget_oldest(self) -> None:
         self._stream.wait()
@@ -292,7 +300,7 @@ class TrtDevice:
         context = trt_api.context_without_memory(self._loader.module, self._stages[bucket.stage].engine)
         if context is not None:
             trt_api.give_memory(context, self._activations.address, self._activations.size_bytes)
-        if context is None or not context.set_optimization_profile_async(bucket.profile, self._stream.handle):
+        if context is None or not trt_api.select_profile(context, bucket.profile, self._stream.handle):
             cuda.raise_pending(f"stage {bucket.stage} cannot be prepared")
             raise BackendError(f"no context for stage {bucket.stage}, profile {bucket.profile}: {self._said()}")
         self._stream.wait()

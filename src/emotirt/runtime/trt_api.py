@@ -117,10 +117,25 @@ def context_without_memory(module: Any, engine: Any) -> Any:
     return engine.create_execution_context(module.ExecutionContextAllocationStrategy.USER_MANAGED)
 
 
-def shares_profiles(module: Any, engine: Any) -> bool:
-    """Say whether two contexts may use the same profile, which a plan of TensorRT 8.6 has to be built for."""
-    first, second = (context_without_memory(module, engine) for _ in range(2))
-    return all(context is not None and context.set_optimization_profile_async(0, 0) for context in (first, second))
+def shares_profiles(module: Any, engine: Any, address: int, size_bytes: int) -> bool:
+    """Say whether two contexts may use the same profile, which a plan of TensorRT 8.6 has to be built for.
+
+    Both get the same device memory, of at least ``activation_bytes``; neither computes in it.
+    """
+    both = [context_without_memory(module, engine) for _ in range(2)]
+    for context in both:
+        if context is None:
+            return False
+        give_memory(context, address, size_bytes)
+    return all(select_profile(context, 0, 0) for context in both)
+
+
+def select_profile(context: Any, index: int, stream: int) -> bool:
+    """Let a context use a profile, on a stream where that takes work; False where TensorRT refuses.
+
+    A new context has the first one already, unless another context holds that and does not share it.
+    """
+    return context.active_optimization_profile == index or bool(context.set_optimization_profile_async(index, stream))
 
 
 def give_memory(context: Any, address: int, size_bytes: int) -> None:

@@ -31,3 +31,12 @@ def expected_symbols() -> tuple[str, ...]:
     english = [vowel + stress for vowel in EN_VOWELS for stress in EN_STRESSES] + list(EN_CONSONANTS)
     finals = [final + tone for final in _FINALS for tone in ZH_TONES]
     return (_PAD, EDGE, *PAUSES, *map(english_symbol, english), *ZH_INITIALS, *finals)
+
+
+def rare_symbols() -> tuple[str, ...]:
+    """Return what the front end may write besides ``expected_symbols``: published lists hold a part of these.
+
+    They are the initial of ``yue``, the syllable ``weng``, and finals with erhua.
+    """
+    finals = [f"{final}r{tone}" for final in _FINALS for tone in ZH_TONES]
+    return ("y", *(f"ueng{tone}" for tone in ZH_TONES), *finals)

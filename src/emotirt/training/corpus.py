@@ -60,6 +60,7 @@ class Clip:
         offset_samples: where it starts in the pack.
         sample_count: its length.
         split: ``train``, ``valid`` (unseen speakers) or ``test`` (unseen sentences).
+        heard: the symbols are what the recognizer heard, not a transcript; never to be taken for the truth.
     """
 
     key: str
@@ -74,6 +75,7 @@ class Clip:
     offset_samples: int
     sample_count: int
     split: str
+    heard: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -98,6 +98,29 @@ class SpectrumLoss(nn.Module):
         return total / len(self.windows)
 
 
+class ResidualExcess:
+    """Collects what a generator's blocks add up, and tells how far it goes beyond a limit.
+
+    A residual stream that explodes at single frames makes the layer norms behind it ill-conditioned: rounding a mel
+    then turns the phase of a whole frame, and half precision loses 20 dB there (``docs/experiments.md``).
+    """
+
+    def __init__(self, generator: nn.Module, limit: float) -> None:
+        self.limit = limit
+        self._streams: list[Tensor] = []
+        for block in getattr(generator, "blocks", ()):
+            block.register_forward_hook(lambda _module, _inputs, output: self._streams.append(output))
+
+    def take(self) -> Tensor:
+        """Return the mean square beyond the limit over the blocks that ran since the last call, and forget them."""
+        streams, self._streams = self._streams, []
+        return torch.stack([functional.relu(x.float().abs() - self.limit).square().mean() for x in streams]).mean()
+
+    def forget(self) -> None:
+        """Drop what was collected outside of training."""
+        self._streams = []
+
+
 def discriminator_loss(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:
     """Least-squares GAN loss of the discriminators (Mao et al. 2017, arXiv 1611.04076)."""
     losses = [(1.0 - r.float()).square().mean() + f.float().square().mean() for r, f in zip(real, fake, strict=True)]

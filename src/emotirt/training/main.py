@@ -1,4 +1,4 @@
-"""Steps of training as commands: pack, materialize, align, acoustic, vocoder, describe; run by ``emotirt train``."""
+"""Steps of training as commands, run by ``emotirt train``: pack, label, materialize, align, acoustic, vocoder, describe."""
 
 from __future__ import annotations
 
@@ -88,6 +88,23 @@ def run_pack(args: argparse.Namespace) -> None:
     )
 
 
+def run_label(args: argparse.Namespace) -> None:
+    """Give symbols to English clips without a transcript, by what the recognizer hears; align afterwards."""
+    from emotirt.training.hearsay import label
+    from emotirt.training.recognizer import load_recognizer
+    from emotirt.training.recognizer_batches import Analyser
+
+    pack, device = load_pack(args.pack), torch.device(args.device)
+    recognizer = load_recognizer(args.recognizer or args.out / "recognizer.pt").to(device)
+    done = label(recognizer, Analyser(pack, device), pack, args.workers)
+    write_clips(args.pack, done.clips)
+    logger.info(
+        "labelled %d clips, %.1f %% phoneme errors expected; left out %d with too many; held-out transcripts "
+        "are heard with %.1f %%. Now run 'emotirt train align --pack %s'",
+        done.heard, 100 * done.expected_error, done.refused, 100 * done.true_error, args.pack,
+    )  # fmt: skip
+
+
 def run_materialize(args: argparse.Namespace) -> None:
     """Rebuild the samples of a pack."""
     materialize(args.corpus, args.pack, args.workers)
@@ -111,8 +128,13 @@ def read_targets(args: argparse.Namespace, data: DeviceData) -> TokenTargets:
     if not path.exists():
         raise TrainingError(f"{path} is missing; run 'emotirt train align --pack {args.pack}' first")
     with np.load(path) as stored:
-        durations = stored["durations"].astype(np.int64)
-        return TokenTargets(flat_ids(data, DEFAULT_TABLE), durations, stored["pitch"], stored["energy"])
+        durations, ids = stored["durations"].astype(np.int64), flat_ids(data, DEFAULT_TABLE)
+        if len(durations) != len(ids):
+            raise TrainingError(
+                f"{path} holds {len(durations)} durations, the clips have {len(ids)} symbols; "
+                f"run 'emotirt train align --pack {args.pack}' again"
+            )
+        return TokenTargets(ids, durations, stored["pitch"], stored["energy"])
 
 
 def run_acoustic(args: argparse.Namespace) -> None:
@@ -193,7 +215,9 @@ def run_vocoder(args: argparse.Namespace) -> None:
         stop_after_s=args.stop_after_seconds,
     )
     if args.vocoder == "spectral":
-        config = replace(config, segment_frames=64, spectrum_weight=45.0, warm_steps=2000, mel_noise=0.02)
+        config = replace(
+            config, segment_frames=64, spectrum_weight=45.0, warm_steps=2000, mel_noise=0.02, excess_weight=0.05
+        )
     if args.learning_rate:
         config = replace(config, learning_rate=args.learning_rate)
     if args.warm_steps is not None:
@@ -214,8 +238,8 @@ def run_vocoder(args: argparse.Namespace) -> None:
 
 
 COMMANDS = {
-    "pack": run_pack, "materialize": run_materialize, "align": run_align, "acoustic": run_acoustic,
-    "vocoder": run_vocoder, "describe": run_describe,
+    "pack": run_pack, "label": run_label, "materialize": run_materialize, "align": run_align,
+    "acoustic": run_acoustic, "vocoder": run_vocoder, "describe": run_describe,
 }  # fmt: skip
 
 
@@ -224,6 +248,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("step", choices=sorted(COMMANDS), help="what to do")
     parser.add_argument("--corpus", type=Path, help="folder with manifest.tsv and the recordings (pack, materialize)")
     parser.add_argument("--pack", type=Path, required=True, help="folder of the training pack")
+    parser.add_argument("--recognizer", type=Path, help="label: recognizer.pt (default: the one in --out)")
     parser.add_argument("--out", type=Path, default=Path("runs/default"), help="folder for checkpoints and figures")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)

@@ -125,11 +125,11 @@ class Source:
 
 
 def labelled(clips: Sequence[Clip], split: str) -> list[Clip]:
-    """Return the clips of a split that have phonemes in a language the recognizer writes."""
+    """Return the clips of a split that have phonemes, not heard ones, in a language the recognizer writes."""
     return [
         clip
         for clip in clips
-        if clip.split == split and clip.symbols and clip.language in LANGUAGES
+        if clip.split == split and clip.symbols and not clip.heard and clip.language in LANGUAGES
         and clip.sample_count < LONGEST_S * RATE_HZ and len(ids_from_symbols(clip.symbols)) > 0
     ]  # fmt: skip
 

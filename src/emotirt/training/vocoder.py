@@ -18,6 +18,7 @@ from emotirt.training.features import DeviceData
 from emotirt.training.journal import Average, Journal, cosine_rate, run_share, save_checkpoint
 from emotirt.training.losses import (
     MultiScaleMelLoss,
+    ResidualExcess,
     SpectrumLoss,
     discriminator_loss,
     feature_loss,
@@ -44,6 +45,8 @@ class VocoderTraining:
         spectrum_weight: weight of the loss on linear spectra; 0 leaves it out.
         warm_steps: steps with the mel loss only, before the discriminators begin.
         predicted_share: share of segments whose mel is the acoustic model's, once those are given.
+        excess_weight: weight of residual activations beyond ``excess_limit``; 0 leaves it out.
+        excess_limit: magnitude up to which activations are free.
         mel_noise: standard deviation of the noise on the mels, so that small differences stay small; 0 leaves it out.
         cuda_graph: capture the whole step once and replay it; the small kernels are launch-bound otherwise.
         report_every: steps between reports.
@@ -62,6 +65,8 @@ class VocoderTraining:
     warm_steps: int = 300
     predicted_share: float = 0.7
     mel_noise: float = 0.0
+    excess_weight: float = 0.0
+    excess_limit: float = 12.0
     cuda_graph: bool = False
     report_every: int = 200
     save_every_s: float = 120.0
@@ -113,6 +118,7 @@ class VocoderTrainer:
         self.mel_loss = MultiScaleMelLoss(model.mel.sample_rate_hz).to(device)
         self.spectrum_loss = SpectrumLoss().to(device)
         self.average = Average(self.generator, 0.999)
+        self._excess = ResidualExcess(self.generator, config.excess_limit) if config.excess_weight else None
         long_enough = data.layout.frame_counts >= config.segment_frames
         splits = np.array([clip.split for clip in data.clips])
         self.train_clips = np.flatnonzero(long_enough & (splits == "train"))
@@ -207,6 +213,9 @@ class VocoderTrainer:
         if self.config.spectrum_weight:
             figures["spectrum"] = self.spectrum_loss(fake, real)
             total = total + self.config.spectrum_weight * figures["spectrum"]
+        if self._excess is not None:
+            figures["excess"] = self._excess.take()
+            total = total + self.config.excess_weight * figures["excess"]
         if adversarial:
             self.discriminators.requires_grad_(False)
             with torch.no_grad(), autocast:
@@ -248,6 +257,8 @@ class VocoderTrainer:
         picks = self.test_clips[: 4 * self.config.batch]
         spots, samples = self.data.segments(picks, self.config.segment_frames, rng)
         fake = self.generator(self.data.mels[spots].float().transpose(1, 2))
+        if self._excess is not None:
+            self._excess.forget()
         return float(self.mel_loss(fake.float(), samples))
 
     def save(self, out: Path) -> None:

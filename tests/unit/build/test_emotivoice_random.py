@@ -11,8 +11,13 @@ from tests.assets.emotivoice import tiny_model
 
 from emotirt.build.emotivoice_bundle import FRAMES_PER_TOKEN, build_public_bundle, published_config, random_public_model
 from emotirt.build.parity import ShapeCase
+from emotirt.build.spoken import TEXTS
 from emotirt.cli.main import main
 from emotirt.engine import Engine, SpeechRequest
+from emotirt.synthesis.frontend import frontend_from_bundle
+from emotirt.text.emotivoice_reader import EmotiVoiceReader
+from emotirt.text.frontend import Frontend
+from emotirt.text.symbols import SymbolTable
 
 
 def test_random_bundle(tmp_path: Path) -> None:
@@ -25,7 +30,7 @@ def test_random_bundle(tmp_path: Path) -> None:
         assert engine.bundle.manifest.random_weights
         assert engine.bundle.manifest.licence == "none: random weights"
         result = engine.say(SpeechRequest("今天天气真不错，我们去公园。", prompt="非常开心"))
-        (utterance,) = engine._frontend.utterances("今天天气真不错，我们去公园。")
+        (utterance,) = frontend_from_bundle(engine.bundle).utterances("今天天气真不错，我们去公园。")
         assert len(result.audio.samples) >= utterance.token_count * FRAMES_PER_TOKEN * 256
         assert 0.01 < float(np.abs(result.audio.samples).mean()) < 0.5
         assert float(np.abs(result.audio.samples).max()) < 1.0
@@ -46,6 +51,14 @@ def test_published_sizes() -> None:
         assert (stack.blocks, stack.hidden, stack.heads, stack.filter, stack.kernel) == (4, 384, 8, 1536, 3)
     assert (vocoder.channels, vocoder.upsample_rates, vocoder.resblock_kernels) == (512, (8, 8, 2, 2), (3, 7, 11))
     assert (config.mel.sample_rate_hz, config.mel.hop_samples, config.mel.n_mels) == (16_000, 256, 80)
+
+
+def test_published_symbols_hold_what_is_written_for_plans() -> None:
+    table = SymbolTable(published_config().acoustic.symbols)
+    frontend = Frontend(table, reader=EmotiVoiceReader(table))
+    for sentences in TEXTS.values():
+        for sentence in (*sentences, "老翁在这儿玩儿，约会。"):
+            assert frontend.utterances(sentence)
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ from types import SimpleNamespace
 import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from emotirt.build.plan import PlanBuilder, build_plan
 from emotirt.build.plan_adapter import PlanOptions, PlanOrder
-from emotirt.build.plan_graph import plan_graph
+from emotirt.build.plan_graph import plan_graph, summed_by_products
 from emotirt.build.plan_network import Messages, PhaseTree, create_builder
 from emotirt.build.tensorrt_rtx import TensorrtRtx
 from emotirt.bundle.plan_cache import PlanCache
@@ -208,6 +208,36 @@ def test_counting_in_integers_changes_no_number(opened_bundle: Bundle, stage: st
         np.testing.assert_array_equal(after[MEL_BY_CHANNEL], after["mel"].transpose(0, 2, 1))
     for name, array in before.items():
         np.testing.assert_allclose(after[name], array, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", [FLOAT32, FP16])
+@pytest.mark.parametrize("stage", ["text_encoder", "decoder", "vocoder", "reference_encoder"])
+def test_no_graph_has_what_the_parser_of_86_trips_on(opened_bundle: Bundle, stage: str, precision: str) -> None:
+    graph = onnx.load_from_string(plan_graph(opened_bundle.stage_bytes(stage), stage, precision)).graph
+    read = {name for node in graph.node for name in node.input} | {item.name for item in graph.output}
+    for node in graph.node:
+        assert node.op_type != "CumSum", "a loop, and none can be recorded in a CUDA graph"
+        assert node.input[-1], f"{node.name} leaves its last input out"
+        assert read & set(node.output), f"nobody reads {node.name}"
+
+
+@pytest.mark.parametrize("size", [1, 2, 33])
+def test_running_sums_as_products_change_no_whole_number(size: int) -> None:
+    axis = numpy_helper.from_array(np.array(1, dtype=np.int32), "axis")
+    graph = helper.make_graph(
+        [helper.make_node("CumSum", ["frames", "axis"], ["ends"], name="/sum")],
+        "stage",
+        [helper.make_tensor_value_info("frames", TensorProto.FLOAT, ["batch", "tokens"])],
+        [helper.make_tensor_value_info("ends", TensorProto.FLOAT, ["batch", "tokens"])],
+        [axis],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    summed_by_products(model)
+    assert [node.op_type for node in model.graph.node].count("CumSum") == 0
+    frames = np.random.default_rng(size).integers(0, 30, (3, size)).astype(np.float32)
+    spec = [TensorSpec(name, "float32", ("batch", "tokens")) for name in ("frames", "ends")]
+    made = OrtRunner("decoder", model.SerializeToString(), (spec[0],), (spec[1],), 1).run({"frames": frames})
+    np.testing.assert_array_equal(made["ends"], np.cumsum(frames, axis=1))
 
 
 def test_progress_grows_through_nested_phases() -> None:

@@ -19,11 +19,13 @@ from emotirt.bundle.store import Bundle
 from emotirt.errors import PlanFailed
 
 KINDS = ("CONVOLUTION", "CONSTANT", "SHAPE", "QUANTIZE", "DEQUANTIZE", "SOFTMAX", "ELEMENTWISE", "RECURRENCE")
-FLAGS = ("FP16", "INT8", "TF32", "OBEY_PRECISION_CONSTRAINTS", "PREFER_PRECISION_CONSTRAINTS")
+FLAGS = ("FP16", "INT8", "TF32", "PREFER_PRECISION_CONSTRAINTS")
+FEATURES = ("PROFILE_SHARING_0806", "FASTER_DYNAMIC_SHAPES_0805", "DISABLE_EXTERNAL_TACTIC_SOURCES_FOR_CORE_0805")
 TRT = SimpleNamespace(
     LayerType=SimpleNamespace(**{kind: kind for kind in KINDS}),
     BuilderFlag=SimpleNamespace(**{flag: flag for flag in FLAGS}),
-    PreviewFeature=SimpleNamespace(PROFILE_SHARING_0806="PROFILE_SHARING_0806"),
+    PreviewFeature=SimpleNamespace(**{feature: feature for feature in FEATURES}),
+    TacticSource=SimpleNamespace(CUBLAS=0, CUBLAS_LT=1, CUDNN=2, EDGE_MASK_CONVOLUTIONS=3, JIT_CONVOLUTIONS=4),
     NetworkDefinitionCreationFlag=SimpleNamespace(EXPLICIT_BATCH=0),
     float32="f32",
     float16="f16",
@@ -69,7 +71,8 @@ class Network:
 class Config:
     def __init__(self) -> None:
         self.flags = {"TF32"}
-        self.shares_profiles = False
+        self.features: set[str] = set()
+        self.sources = 31
 
     def set_flag(self, flag: str) -> None:
         self.flags.add(flag)
@@ -81,8 +84,12 @@ class Config:
         return flag in self.flags
 
     def set_preview_feature(self, feature: str, is_on: bool) -> None:
-        assert (feature, is_on) == ("PROFILE_SHARING_0806", True)
-        self.shares_profiles = True
+        assert is_on
+        self.features.add(feature)
+
+    def set_tactic_sources(self, sources: int) -> bool:
+        self.sources = sources
+        return True
 
 
 def test_layers_get_the_types_of_the_graph() -> None:
@@ -124,7 +131,7 @@ def test_constraints_are_let_go_once(opened_bundle: Bundle) -> None:
         TRT, Network(), config, PlanOrder("decoder", FP16, opened_bundle.stage_bytes("decoder"), (), ())
     )
     assert Tensorrt8().relax(TRT, config)
-    assert config.flags == {"FP16", "PREFER_PRECISION_CONSTRAINTS"}
+    assert config.flags == {"FP16"}
     assert not Tensorrt8().relax(TRT, config)
 
 
@@ -132,8 +139,8 @@ def test_constraints_are_let_go_once(opened_bundle: Bundle) -> None:
     ("precision", "flags"),
     [
         (FLOAT32, set()),
-        (FP16, {"FP16", "OBEY_PRECISION_CONSTRAINTS"}),
-        (INT8, {"FP16", "INT8", "OBEY_PRECISION_CONSTRAINTS"}),
+        (FP16, {"FP16", "PREFER_PRECISION_CONSTRAINTS"}),
+        (INT8, {"FP16", "INT8", "PREFER_PRECISION_CONSTRAINTS"}),
     ],
 )
 def test_flags_follow_the_precision(opened_bundle: Bundle, precision: str, flags: set[str]) -> None:
@@ -142,7 +149,8 @@ def test_flags_follow_the_precision(opened_bundle: Bundle, precision: str, flags
     order = PlanOrder("decoder", precision, graph, (), ("9.0",))
     Tensorrt8().configure(TRT, Network(), config, order)
     assert config.flags == flags
-    assert config.shares_profiles
+    assert config.features == set(FEATURES)
+    assert not config.sources & 0b111, "no library beside TensorRT's own"
     assert Tensorrt8().network_flags(TRT) == 1
 
 

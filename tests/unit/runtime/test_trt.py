@@ -137,6 +137,18 @@ def test_a_bucket_that_cannot_be_recorded_is_computed_all_the_same(parts: Parts,
     assert gpu.engines[TEXT_ENCODER].contexts == 1
 
 
+def test_a_recording_that_turns_out_spoiled_at_its_end_is_done_without(parts: Parts, runtime: SimulatedCuda) -> None:
+    gpu = Gpu(parts, runtime)
+    runtime.spoils_recordings = True
+    runner = runner_on(gpu.pool(), TEXT_ENCODER, parts.bundle.manifest)
+    feeds = text_feeds(parts.bundle, (12, 20))
+    expected = parts.exact[TEXT_ENCODER].run(feeds)
+    for _ in range(2):
+        np.testing.assert_array_equal(runner.run(feeds)["durations"], expected["durations"])
+    assert gpu.devices[0].recorded == {}
+    assert runtime.recording is None
+
+
 def test_a_plan_that_does_not_share_its_profiles_runs_without_graphs(parts: Parts, runtime: SimulatedCuda) -> None:
     gpu = Gpu(parts, runtime, TENSORRT_8)
     gpu.engines[TEXT_ENCODER].shares = False
@@ -223,7 +235,8 @@ def test_the_packages_really_have_the_names_that_are_used() -> None:
     for name in ("get_tensor_name", "get_tensor_mode", "get_tensor_dtype", "is_shape_inference_io", "num_io_tensors",
                  "get_tensor_profile_shape", "num_optimization_profiles"):  # fmt: skip
         assert hasattr(trt.ICudaEngine, name), name
-    for name in ("set_input_shape", "set_tensor_address", "execute_async_v3", "set_optimization_profile_async"):
+    for name in ("set_input_shape", "set_tensor_address", "execute_async_v3", "set_optimization_profile_async",
+                 "active_optimization_profile"):  # fmt: skip
         assert hasattr(trt.IExecutionContext, name), name
     assert hasattr(trt.ICudaEngine, "get_device_memory_size_for_profile_v2")
     assert {"FLOAT", "HALF", "INT32", "INT64", "INT8", "BOOL"} <= set(trt.DataType.__members__)
