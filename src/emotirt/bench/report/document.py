@@ -51,10 +51,10 @@ def report_from_results(directory: Path) -> Report:
     trained = Ways(archive, _on_gpu(DEFAULT))
     quality = Quality(archive)
     sections = [
-        article_section(gpu, served, quality),
+        article_section(gpu, trained, served, quality),
         _targets_section(summary, reasons),
-        http_section(served, served_cpu),
-        ablation_section(gpu, archive, served_cpu if served.compared is None else served),
+        http_section(served, served_cpu, quality),
+        ablation_section(gpu, archive, served_cpu if served.compared is None else served, quality),
         time_section(archive, gpu, cpu),
         quality_section(quality, summary, archive),
         cpu_section(cpu, archive),

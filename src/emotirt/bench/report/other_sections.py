@@ -34,9 +34,11 @@ GPU, CPU = Both("On a GPU", "GPU 上"), Both("On a CPU", "CPU 上")
 RANDOM = "emotivoice-random"
 
 
-def http_section(on_gpu: Served, on_cpu: Served) -> Section:
+def http_section(on_gpu: Served, on_cpu: Served, quality: Quality) -> Section:
     """Return what servers do under load, client and server in processes of their own."""
-    blocks: list[Block] = [Paragraph(say("http.intro"))]
+    heard = quality.words("fp16")
+    said = {"quality": heard if isinstance(heard, Both) else _same(heard)}
+    blocks: list[Block] = [Paragraph(say("http.intro")), Paragraph(say_both("http.quality", said))]
     for where, served, name in ((GPU, on_gpu, "gpu"), (CPU, on_cpu, "cpu")):
         blocks += _served_blocks(where, served, name)
     return Section(Both("Over HTTP", "HTTP 服务"), blocks)
