@@ -30,17 +30,21 @@ from emotirt.bench.report.where_time_goes import (
     timelines,
 )
 
-GPU, CPU = Both("On a GPU", "GPU 上"), Both("On a CPU", "CPU 上")
+GPU = Both("On a GPU, a bundle of EmotiVoice's size", "GPU 上，EmotiVoice 规模的模型包")
+GPU_TRAINED = Both("On a GPU, the default bundle", "GPU 上，默认模型包")
+CPU = Both("On a CPU, the default bundle", "CPU 上，默认模型包")
 RANDOM = "emotivoice-random"
 
 
-def http_section(on_gpu: Served, on_cpu: Served, quality: Quality) -> Section:
+def http_section(on_gpu: Served, trained: Served, on_cpu: Served, quality: Quality) -> Section:
     """Return what servers do under load, client and server in processes of their own."""
     heard = quality.words("fp16")
     said = {"quality": heard if isinstance(heard, Both) else _same(heard)}
     blocks: list[Block] = [Paragraph(say("http.intro")), Paragraph(say_both("http.quality", said))]
-    for where, served, name in ((GPU, on_gpu, "gpu"), (CPU, on_cpu, "cpu")):
-        blocks += _served_blocks(where, served, name)
+    blocks += _served_blocks(GPU, on_gpu, "gpu")
+    if trained.results:
+        blocks += _served_blocks(GPU_TRAINED, trained, "gpu-default")
+    blocks += _served_blocks(CPU, on_cpu, "cpu")
     return Section(Both("Over HTTP", "HTTP 服务"), blocks)
 
 
@@ -50,9 +54,9 @@ def _served_blocks(where: Both, served: Served, name: str) -> list[Block]:
     blocks: list[Block] = [Paragraph(Both(f"**{where.en}**", f"**{where.zh}**"))]
     if served.knee is not None:
         blocks += _knee_blocks(served.knee, name)
-    if served.alone is not None or served.crowd is not None or served.bulk is not None:
-        blocks.append(flight_table(served))
-        blocks += [Paragraph(measured_on(item)) for item in (served.alone, served.crowd, served.bulk) if item]
+    single = [item for item in (served.alone, served.crowd, served.steady, served.bulk) if item is not None]
+    if single:
+        blocks += [flight_table(served), *(Paragraph(measured_on(item)) for item in single)]
     for result in (served.sweep, served.levels):
         if result is not None:
             said = joined(say("http.listeners", bound=f"{late_ms(result):g}"), measured_on(result))
