@@ -103,8 +103,8 @@ def flight_table(served: Served) -> Table:
         if result is not None:
             rows.append([what, *_load_cells(result.details[BATCHING])])
     if served.steady is not None:
-        rate = plain(served.steady.settings["rate"])
-        what = Both(f"{rate} requests/s, Poisson arrivals", f"每秒 {rate} 个请求，泊松到达")
+        offered = plain(served.steady.settings["rate"])
+        what = Both(f"{offered} requests/s, Poisson arrivals", f"每秒 {offered} 个请求，泊松到达")
         rows.append([what, *_load_cells(served.steady.details[BATCHING])])
     if served.bulk is not None:
         level = served.bulk.details[BATCHING]
