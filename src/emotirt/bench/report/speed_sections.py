@@ -167,10 +167,27 @@ def cpu_section(ways: Ways, archive: Archive) -> Section:
         if load and load[0] > _BUSY:
             note = joined(note, say("cpu.busy", load=plain(load[0])))
         blocks += [cell_table(main, PATH), Paragraph(joined(note, measured_on(main)))]
+    if ways.in_flight:
+        blocks += _in_flight_blocks(ways, ways.in_flight[0])
     cpu = archive.newest("cpu")
     if cpu is not None:
         blocks += _cpu_values(cpu)
     return Section(Both("On a CPU", "CPU 上"), blocks)
+
+
+def _in_flight_blocks(ways: Ways, result: Result) -> list[Block]:
+    rows: list[list[Words]] = []
+    seconds = 0.0
+    for label in result.subjects:
+        levels = result.rows(label, IN_FLIGHT)
+        if levels:
+            seconds = levels[0].seconds
+            most = max(row.last or 0.0 for row in levels)
+            rows.append([f"`{label}`", ways.held(label), plain(most)])
+    most_ms = result.settings.get("most_ms", 500.0)
+    said = joined(say("cpu.in_flight", seconds=f"{seconds:g}", most=f"{most_ms:g}"), measured_on(result))
+    header = (Both("way", "方式"), Both("in flight", "同时合成"), Both("audio s/s at most", "最多音频秒/秒"))
+    return [Table(header, rows), Paragraph(said)]
 
 
 def _cpu_values(cpu: Result) -> list[Block]:
