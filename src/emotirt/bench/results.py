@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -26,6 +27,9 @@ from typing import Any
 from emotirt.errors import OutputError
 
 RESULTS_DIRECTORY = Path("benchmarks/results")
+_INNERMOST = re.compile(r"\{\n[^{}\[\]]*\n *\}|\[\n[^{}\[\]]*\n *\]")
+_BREAK = re.compile(r"\n *")
+_LINE_CHARACTERS = 240
 _PACKAGES = ("emotirt", "numpy", "onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-rtx", "torch", "av", "soxr")
 
 
@@ -87,12 +91,22 @@ def write_json(path: Path, content: Mapping[str, Any] | Sequence[Any]) -> None:
     temporary = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(
-            json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n", encoding="utf-8"
-        )
+        temporary.write_text(json_text(content), encoding="utf-8")
         os.replace(temporary, path)
     except OSError as exc:
         raise OutputError(f"cannot write {str(path)!r}: {exc.strerror}") from exc
+
+
+def json_text(content: Mapping[str, Any] | Sequence[Any]) -> str:
+    """Return JSON with a line for every object or list that holds no other, where it fits."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    return _INNERMOST.sub(_on_one_line, text) + "\n"
+
+
+def _on_one_line(found: re.Match[str]) -> str:
+    line = _BREAK.sub(" ", found.group()).replace("{ ", "{", 1).replace("[ ", "[", 1)
+    line = f"{line[:-2]}{line[-1]}"
+    return line if len(line) <= _LINE_CHARACTERS else found.group()
 
 
 def measured(value: float, unit: str) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tests.architecture.tree import ROOT
 
 from emotirt.bench.load import LoadReport, report_from_outcomes
@@ -25,7 +27,7 @@ from emotirt.bench.report.publish import report_files
 from emotirt.bench.report.readme import BEGIN, END, with_block
 from emotirt.bench.report.steps import Step, cpu_steps, gpu_steps, run_steps
 from emotirt.bench.report.targets import TARGETS, read_reasons
-from emotirt.bench.results import BenchmarkResult, write_json
+from emotirt.bench.results import BenchmarkResult, json_text, write_json
 from emotirt.bench.served import WatchedLoad, closed_loop_values, find_knee, knee_values
 from emotirt.bench.speech_client import Outcome
 from emotirt.bench.summary import SUMMARY_KEYS
@@ -304,6 +306,24 @@ def test_a_page_has_players_and_no_links(tree: Path, tmp_path: Path) -> None:
         assert html.count("<svg ") == 3
     with pytest.raises(InvalidRequest, match="holds no pairs"):
         said_sounds(tmp_path / "none.npz")
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(st.dictionaries(st.text(), JSON, max_size=5))
+def test_lines_of_results_lose_nothing(content: dict[str, Any]) -> None:
+    assert json.loads(json_text(content)) == content
+
+
+def test_results_are_short_for_people_too() -> None:
+    assert json_text({"a": {"b": 1, "c": [1, 2]}, "d": {"e": "{ x"}, "f": {}}) == (
+        '{\n  "a": {\n    "b": 1,\n    "c": [1, 2]\n  },\n  "d": {\n    "e": "{ x"\n  },\n  "f": {}\n}\n'
+    )
 
 
 def test_sentences_of_the_report_have_both_languages() -> None:
