@@ -109,6 +109,15 @@ def test_every_module_has_its_line_in_the_architecture() -> None:
     assert named == there, f"docs/architecture.md lacks {sorted(there - named)} and invents {sorted(named - there)}"
 
 
+def test_documents_say_what_the_results_hold(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from emotirt.cli.main import main
+
+    monkeypatch.chdir(ROOT)
+    assert main(["bench", "report", "--check"]) == 0, capsys.readouterr().err
+
+
 def test_named_scripts_exist() -> None:
     text = "".join(path.read_text(encoding="utf-8") for path in documents())
     for script in set(re.findall(r"\bscripts/[\w.]+", text)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import functools
+import lzma
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -19,7 +20,21 @@ from emotirt.build.emotivoice_bundle import build_public_bundle
 from emotirt.build.emotivoice_files import EmotiVoiceFiles
 from emotirt.build.parity import ShapeCase
 
-FOLDER = Path(__file__).parent / "emotivoice_tiny"
+ASSETS = Path(__file__).parent
+
+
+def _unpacked() -> Path:
+    """Lay the model out in a folder of its own, its weights unpacked; gone when the tests are."""
+    place = Path(tempfile.mkdtemp(prefix="emotivoice-tiny-"))
+    atexit.register(shutil.rmtree, place, ignore_errors=True)
+    folder = shutil.copytree(ASSETS / "emotivoice_tiny", place / "emotivoice_tiny")
+    for packed in folder.glob("*.xz"):
+        packed.with_suffix("").write_bytes(lzma.decompress(packed.read_bytes()))
+        packed.unlink()
+    return Path(folder)
+
+
+FOLDER = _unpacked()
 GENERATORS = ("parametrizations", "legacy")
 """Spellings of weight normalization."""
 _LEGACY = {"parametrizations.weight.original0": "weight_g", "parametrizations.weight.original1": "weight_v"}

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import subprocess
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -27,6 +28,9 @@ from emotirt.errors import OutputError
 from emotirt.whole_file import write_whole
 
 RESULTS_DIRECTORY = Path("benchmarks/results")
+_INNERMOST = re.compile(r"\{\n[^{}\[\]]*\n *\}|\[\n[^{}\[\]]*\n *\]")
+_BREAK = re.compile(r"\n *")
+_LINE_CHARACTERS = 240
 _PACKAGES = ("emotirt", "numpy", "onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-rtx", "torch", "av", "soxr")
 
 
@@ -85,12 +89,24 @@ def write_json(path: Path, content: Mapping[str, Any] | Sequence[Any]) -> None:
 
     Raises: OutputError: not possible, with the reason.
     """
-    data = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"
+    data = json_text(content).encode()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, data)
     except OSError as exc:
         raise OutputError(f"cannot write {str(path)!r}: {exc.strerror}") from exc
+
+
+def json_text(content: Mapping[str, Any] | Sequence[Any]) -> str:
+    """Return JSON with a line for every object or list that holds no other, where it fits."""
+    text = json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)
+    return _INNERMOST.sub(_on_one_line, text) + "\n"
+
+
+def _on_one_line(found: re.Match[str]) -> str:
+    line = _BREAK.sub(" ", found.group()).replace("{ ", "{", 1).replace("[ ", "[", 1)
+    line = f"{line[:-2]}{line[-1]}"
+    return line if len(line) <= _LINE_CHARACTERS else found.group()
 
 
 def measured(value: float, unit: str) -> dict[str, Any]:

@@ -63,6 +63,8 @@ class SweepReport(Generic[L]):
 def sweep(measure: Callable[[int], L], settings: SweepSettings, clock: Clock | None = None) -> SweepReport[L]:
     """Double until a level is not held, then halve the interval.
 
+    A first level that is not held is measured once more: what was just started may not be warm yet.
+
     Args:
         measure: measures at a number.
         settings: which numbers to try.
@@ -76,7 +78,7 @@ def sweep(measure: Callable[[int], L], settings: SweepSettings, clock: Clock | N
         return levels[-1][1].is_held
 
     held, count = 0, settings.first
-    while is_held(count):
+    while is_held(count) or (len(levels) == 1 and not clock.is_over and is_held(count)):
         held = count
         if count >= settings.most or clock.is_over:
             return SweepReport(held, False, levels)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from emotirt.cli import bench_compare, bench_faults, bench_floors, bench_serve
+from emotirt.cli import bench_compare, bench_faults, bench_floors, bench_report, bench_serve
 from emotirt.cli.arguments import add_engine_arguments, open_engine, positive_int
 
 if TYPE_CHECKING:
@@ -50,7 +50,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     bench_compare.add_merge_arguments(merge)
     floors = kinds.add_parser("floors", help="arithmetic, bytes and least time of every layer of a graph")
     bench_floors.add_arguments(floors)
-    for part in (cpu, serve, faults, soak, frontend, spelling, stages, latency, inflight, merge, floors):
+    report = kinds.add_parser("report", help="measure what this machine can, and write the report with all results")
+    bench_report.add_arguments(report)
+    for part in (cpu, serve, faults, soak, frontend, spelling, stages, latency, inflight, merge, floors, report):
         part.add_argument(
             "--results",
             type=Path,
@@ -162,6 +164,7 @@ _RUNS: dict[str, Callable[[argparse.Namespace], int]] = {
     "inputs": bench_compare.run_inputs,
     "merge": bench_compare.run_merge,
     "floors": bench_floors.run,
+    "report": bench_report.run,
     "frontend": _run_frontend,
     "spelling": _run_spelling,
     "summary": _run_summary,

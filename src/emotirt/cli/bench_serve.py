@@ -172,7 +172,7 @@ def _level(server: ServerAddress, settings: LoadSettings, count: int) -> dict[st
     return {"listeners": count, "is_held": report.is_held, **report.to_dict()}
 
 
-def _swept(server: ServerAddress, settings: LoadSettings, args: argparse.Namespace) -> SweepReport:
+def _swept(server: ServerAddress, settings: LoadSettings, args: argparse.Namespace) -> SweepReport[LoadReport]:
     from dataclasses import replace
 
     from emotirt.bench.load import listeners

@@ -108,7 +108,9 @@ def test_a_sweep_finds_the_highest_level(capacity: int) -> None:
     found = sweep(measure, SweepSettings(first=8, most=512, refinements=10))
     assert found.held == min(capacity, 512)
     assert found.is_bounded == (capacity < 512)
-    assert len(tried) == len(set(tried))
+    again = [8] if capacity < 8 else []  # the first may not have been warm
+    assert tried[: 1 + len(again)] == [8, *again]
+    assert len(tried) == len(set(tried)) + len(again)
     assert [level["listeners"] for level in found.to_dict()["levels"]] == tried
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.assets.emotivoice import FOLDER
+from tests.assets.emotivoice import ASSETS, FOLDER
 
 from emotirt.errors import EmptyText, UnknownSymbol
 from emotirt.text.emotivoice_reader import EmotiVoiceReader
@@ -15,7 +15,7 @@ from emotirt.text.symbols import SymbolTable
 from emotirt.voices.language import spoken_language
 
 TABLE = SymbolTable(tuple(FOLDER.joinpath("tokenlist").read_text(encoding="utf-8").split("\n")[:-1]))
-PUBLIC_PATH = FOLDER.parent / "emotivoice_aishell.tsv"
+PUBLIC_PATH = ASSETS / "emotivoice_aishell.tsv"
 PUBLIC = [tuple(line.split("\t")) for line in PUBLIC_PATH.read_text(encoding="utf-8").splitlines()[1:]]
 FRONTEND = Frontend(TABLE, reader=EmotiVoiceReader(TABLE))
 

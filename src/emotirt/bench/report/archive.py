@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -116,6 +116,14 @@ class Archive:
     def all(self, benchmark: str, wanted: Wanted = lambda result: True) -> Iterator[Result]:
         """Yield them, the newest first."""
         return (result for result in self.results if result.benchmark == benchmark and wanted(result))
+
+    def machine(self, wanted: Wanted, kinds: Sequence[str]) -> str:
+        """Return the machine on which most of these kinds were measured, the newest of several; empty for none."""
+        found: dict[str, set[str]] = {}
+        for result in self.results:
+            if result.benchmark in kinds and wanted(result):
+                found.setdefault(result.hardware, set()).add(result.benchmark)
+        return max(found, key=lambda name: len(found[name]), default="")
 
     def like(self, first: Result) -> list[Result]:
         """Return a result and those of its kind, machine and bundle that were measured about when it was."""

@@ -48,17 +48,17 @@ def report_from_results(directory: Path) -> Report:
     reasons = read_reasons(directory.parent / REASONS_FILE)
     gpu, cpu = Ways(archive, _on_gpu(RANDOM)), Ways(archive, _on_cpu)
     served, served_cpu = Served(archive, _on_gpu(RANDOM)), Served(archive, _on_cpu)
-    trained = Ways(archive, _on_gpu(DEFAULT))
+    trained, served_trained = Ways(archive, _on_gpu(DEFAULT)), Served(archive, _on_gpu(DEFAULT))
     quality = Quality(archive)
     sections = [
-        article_section(gpu, served, quality),
+        article_section(gpu, trained, served, quality),
         _targets_section(summary, reasons),
-        http_section(served, served_cpu),
-        ablation_section(gpu, archive, served_cpu if served.compared is None else served),
+        http_section(served, served_trained, served_cpu, quality),
+        ablation_section(gpu, archive, served_cpu if served.compared is None else served, quality),
         time_section(archive, gpu, cpu),
         quality_section(quality, summary, archive),
         cpu_section(cpu, archive),
-        origin_section(_used(archive, (gpu, trained, cpu), (served, served_cpu), quality)),
+        origin_section(_used(archive, (gpu, trained, cpu), (served, served_trained, served_cpu), quality)),
     ]
     return Report(sections, summary, served, gpu, quality)
 

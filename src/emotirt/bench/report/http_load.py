@@ -39,11 +39,12 @@ class Served:
         self.compared = archive.newest("serve", having("compare"))
         self.alone = archive.newest("serve", of_clients(1))
         self.crowd = archive.newest("serve", of_clients(64))
+        self.steady = archive.newest("serve", lambda item: having("rate")(item) and not item.settings.get("bulk"))
 
     @property
     def results(self) -> list[Result]:
         """Those that are there, each once."""
-        found = (self.alone, self.crowd, self.knee, self.bulk, self.levels, self.sweep, self.compared)
+        found = (self.alone, self.crowd, self.steady, self.knee, self.bulk, self.levels, self.sweep, self.compared)
         return list({item.path: item for item in found if item is not None}.values())
 
     def held(self) -> Words:
@@ -101,6 +102,10 @@ def flight_table(served: Served) -> Table:
     ):
         if result is not None:
             rows.append([what, *_load_cells(result.details[BATCHING])])
+    if served.steady is not None:
+        offered = plain(served.steady.settings["rate"])
+        what = Both(f"{offered} requests/s, Poisson arrivals", f"每秒 {offered} 个请求，泊松到达")
+        rows.append([what, *_load_cells(served.steady.details[BATCHING])])
     if served.bulk is not None:
         level = served.bulk.details[BATCHING]
         rate, clients = served.bulk.settings.get("rate"), served.bulk.settings["bulk"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from emotirt.bench.report.archive import Archive, Result
@@ -20,17 +21,30 @@ from emotirt.bench.report.pictures import curve_picture, timeline_picture
 from emotirt.bench.report.prose import joined, say, say_both
 from emotirt.bench.report.quality import Quality
 from emotirt.bench.report.ways import CPU_OURS, FP16, MAIN, Ways, variant_table
-from emotirt.bench.report.where_time_goes import group_table, layer_table, newest_floors, stage_table, timelines
+from emotirt.bench.report.where_time_goes import (
+    Timeline,
+    group_table,
+    layer_table,
+    newest_floors,
+    stage_table,
+    timelines,
+)
 
-GPU, CPU = Both("On a GPU", "GPU 上"), Both("On a CPU", "CPU 上")
+GPU = Both("On a GPU, a bundle of EmotiVoice's size", "GPU 上，EmotiVoice 规模的模型包")
+GPU_TRAINED = Both("On a GPU, the default bundle", "GPU 上，默认模型包")
+CPU = Both("On a CPU, the default bundle", "CPU 上，默认模型包")
 RANDOM = "emotivoice-random"
 
 
-def http_section(on_gpu: Served, on_cpu: Served) -> Section:
+def http_section(on_gpu: Served, trained: Served, on_cpu: Served, quality: Quality) -> Section:
     """Return what servers do under load, client and server in processes of their own."""
-    blocks: list[Block] = [Paragraph(say("http.intro"))]
-    for where, served, name in ((GPU, on_gpu, "gpu"), (CPU, on_cpu, "cpu")):
-        blocks += _served_blocks(where, served, name)
+    heard = quality.words("fp16")
+    said = {"quality": heard if isinstance(heard, Both) else _same(heard)}
+    blocks: list[Block] = [Paragraph(say("http.intro")), Paragraph(say_both("http.quality", said))]
+    blocks += _served_blocks(GPU, on_gpu, "gpu")
+    if trained.results:
+        blocks += _served_blocks(GPU_TRAINED, trained, "gpu-default")
+    blocks += _served_blocks(CPU, on_cpu, "cpu")
     return Section(Both("Over HTTP", "HTTP 服务"), blocks)
 
 
@@ -40,9 +54,9 @@ def _served_blocks(where: Both, served: Served, name: str) -> list[Block]:
     blocks: list[Block] = [Paragraph(Both(f"**{where.en}**", f"**{where.zh}**"))]
     if served.knee is not None:
         blocks += _knee_blocks(served.knee, name)
-    if served.alone is not None or served.crowd is not None or served.bulk is not None:
-        blocks.append(flight_table(served))
-        blocks += [Paragraph(measured_on(item)) for item in (served.alone, served.crowd, served.bulk) if item]
+    single = [item for item in (served.alone, served.crowd, served.steady, served.bulk) if item is not None]
+    if single:
+        blocks += [flight_table(served), *(Paragraph(measured_on(item)) for item in single)]
     for result in (served.sweep, served.levels):
         if result is not None:
             said = joined(say("http.listeners", bound=f"{late_ms(result):g}"), measured_on(result))
@@ -88,13 +102,7 @@ def time_section(archive: Archive, gpu: Ways, cpu: Ways) -> Section:
                 f"Chunks of the slowest request, alone and under load ({name.upper()})",
                 f"最慢请求的各音频块，单独与负载下（{name.upper()}）",
             )
-            blocks.append(
-                Picture(
-                    f"timeline-{name}",
-                    title,
-                    lambda language, lines=lines, title=title: timeline_picture(title.of(language), lines, language),
-                )
-            )
+            blocks.append(Picture(f"timeline-{name}", title, partial(_timeline, title, lines)))
             break
     stages = next((result for result in (*gpu.stages, *cpu.stages) if _has_rows(result)), None)
     if stages is not None:
@@ -108,6 +116,10 @@ def time_section(archive: Archive, gpu: Ways, cpu: Ways) -> Section:
     if floors is not None:
         blocks += _floor_blocks(floors, timed)
     return Section(Both("Where the time goes", "时间花在哪里"), blocks)
+
+
+def _timeline(title: Both, lines: Sequence[Timeline], language: str) -> str:
+    return timeline_picture(title.of(language), lines, language)
 
 
 def _has_rows(result: Result) -> bool:

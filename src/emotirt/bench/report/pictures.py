@@ -14,7 +14,7 @@ LEFT, RIGHT, TOP, BOTTOM = 60.0, 16.0, 44.0, 40.0
 INK, FAINT = "#333333", "#dddddd"
 COLOURS = ("#1f6f8b", "#c2571a", "#6a8f2f", "#7a4fa3", "#b03060", "#8a8a8a")
 STEPS = {
-    "queue": (Both("waits", "等待"), "#d9d9d9"),
+    "queue": (Both("waits", "等待"), "#b8b8b8"),
     "frontend": (Both("front end", "前端"), "#6a8f2f"),
     "acoustic": (Both("acoustic", "声学"), "#1f6f8b"),
     "vocoder": (Both("vocoder", "声码器"), "#c2571a"),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from emotirt.bench.report.document import Report
@@ -10,6 +9,7 @@ from emotirt.bench.report.markdown import PLOTS, markdown, picture_file
 from emotirt.bench.report.parts import EN, LANGUAGES, Picture
 from emotirt.bench.report.prose import say
 from emotirt.bench.report.readme import readme_block, with_block
+from emotirt.bench.results import json_text
 from emotirt.errors import InvalidRequest, OutputError
 
 SUMMARY = Path("benchmarks/summary.json")
@@ -25,7 +25,7 @@ def report_files(report: Report, root: Path) -> dict[Path, str]:
 
     Raises: InvalidRequest: a README cannot be read or has no markers.
     """
-    made = {SUMMARY: json.dumps(report.summary, indent=2, ensure_ascii=False) + "\n"}
+    made = {SUMMARY: json_text(report.summary)}
     for language in LANGUAGES:
         ending = ".md" if language == EN else f".{language}.md"
         intro = say("intro").of(language)

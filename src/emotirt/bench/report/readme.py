@@ -9,8 +9,7 @@ from typing import Any
 from emotirt.bench.report.document import Report
 from emotirt.bench.report.figures import plain
 from emotirt.bench.report.markdown import table_lines
-from emotirt.bench.report.parts import Both, Table, Words, text
-from emotirt.bench.report.prose import say
+from emotirt.bench.report.parts import Both, Table, Words
 from emotirt.bench.report.targets import TARGETS, Target
 from emotirt.errors import InvalidRequest
 
@@ -23,8 +22,6 @@ SHOWN = {
     "cpu.rtfx": Both("audio seconds per second, two CPU cores", "每秒音频秒数，两个 CPU 核心"),
     "cpu.ttfa_ms": Both("first audio, warm, two CPU cores", "首段音频（已预热），两个 CPU 核心"),
     "cpu.cold_start_s": Both("`emotirt say` from a cold start", "`emotirt say` 冷启动"),
-    "quality.per_ratio_en": Both("phoneme error against people, English", "音素错误率与真人之比，英语"),
-    "quality.per_ratio_zh": Both("the same, Mandarin with tones", "同上，普通话（含声调）"),
 }
 """Targets of the README; those of a GPU stand there once they were measured."""
 
@@ -43,7 +40,7 @@ def readme_block(report: Report, language: str) -> str:
         Both("file in `benchmarks/results`", "`benchmarks/results` 中的文件"),
     )
     lines = table_lines(Table(header, rows), language)
-    return "\n".join((BEGIN, *lines, "", text(say("readme.more"), language), END))
+    return "\n".join((BEGIN, *lines, END))
 
 
 def _row(target: Target, what: Both, entry: Mapping[str, Any], report: Report) -> list[Words]:
@@ -59,9 +56,11 @@ def _quality(key: str, report: Report) -> Words:
             return "–"
         pesq = plain(found["pesq_mean"])
         return f"PESQ-WB {pesq}" if is_real else Both(f"PESQ-WB {pesq} (emulated)", f"PESQ-WB {pesq}（模拟）")
-    if key.startswith("cpu."):
-        return Both("is the reference", "即参照")
-    return "–"
+    ratios = [report.summary.get(f"quality.per_ratio_{language}") for language in ("en", "zh")]
+    if not key.startswith("cpu.") or None in ratios:
+        return "–"
+    said = " / ".join(plain(float(ratio["value"])) for ratio in ratios if ratio is not None)
+    return Both(f"float32; phoneme error {said} × people's", f"float32；音素错误率为真人的 {said} 倍")
 
 
 def with_block(readme: str, block: str, name: str) -> str:

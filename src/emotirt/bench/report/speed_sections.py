@@ -32,7 +32,7 @@ _BUSY = 2.0
 DIFFERENCES = ("a10g", "concurrent", "asked", "inside", "quality")
 
 
-def article_section(ways: Ways, served: Served, quality: Quality) -> Section:
+def article_section(ways: Ways, trained: Ways, served: Served, quality: Quality) -> Section:
     """Return the table that the project started from."""
     blocks: list[Block] = []
     if ways.main is None:
@@ -45,6 +45,10 @@ def article_section(ways: Ways, served: Served, quality: Quality) -> Section:
         title = Both("A 15 s utterance, text to PCM, p50", "15 秒语句，文本到 PCM，p50")
         blocks.append(Picture("latency", title, lambda language: bar_picture(title.of(language), bars[language], "ms")))
     blocks += [Paragraph(say("differs")), Bullets([say(f"differs.{name}") for name in DIFFERENCES])]
+    for which in (ways, trained):
+        if which.widest is not None:
+            said = joined(say("article.cells", bundle=which.widest.bundle["name"]), measured_on(which.widest))
+            blocks += [Paragraph(said), cell_table(which.widest, PATH)]
     return Section(Both("The article's table", "原文的表格"), blocks)
 
 
@@ -65,31 +69,30 @@ def _bars(ways: Ways) -> Mapping[str, list[tuple[str, float]]]:
     }
 
 
-def ablation_section(ways: Ways, archive: Archive, served: Served) -> Section:
+def ablation_section(ways: Ways, archive: Archive, served: Served, quality: Quality) -> Section:
     """Return what each step gains, from the public script to INT8, and batching, streaming and the front end."""
-    steps = (
-        (SHIPPED, Both("as shipped: eager, BERT on the CPU", "发布时：eager，BERT 在 CPU 上")),
-        ("torch", Both("everything on the GPU", "全部在 GPU 上")),
-        (BEST_TORCH[1], Both("FP16, compiled", "FP16，编译")),
-        (BEST_TORCH[0], Both("FP16, CUDA graphs", "FP16，CUDA graph")),
-        (
-            FP16,
-            Both("TensorRT FP16 with graphs, stages chained on the GPU", "TensorRT FP16 加 graph，阶段在 GPU 上相连"),
-        ),
-        (INT8, Both("the same with an INT8 vocoder", "同上，INT8 声码器")),
-    )
     base = ways.main_row(SHIPPED)
     rows: list[list[Words]] = []
-    for label, what in steps:
+    for label, precision, what in _STEPS:
         row = ways.main_row(label)
         ratio = NOTHING if row is None or base is None else f"{plain(base.p50 / row.p50)} ×"
-        rows.append([what, ways.interval_words(label, "p50"), ratio])
-    table = Table([Both("step", "步骤"), "15 s p50", Both("times as shipped", "相对发布时的倍数")], rows)
+        rows.append([what, ways.interval_words(label, "p50"), ratio, quality.words(precision)])
+    header: list[Words] = [Both("step", "步骤"), "15 s p50", Both("times as shipped", "相对发布时的倍数"), _QUALITY]
+    table = Table(header, rows)
     return Section(
         Both("What each step gains", "每一步的收益"), [table, Table(_GAIN_HEADER, _gains(ways, archive, served))]
     )
 
 
+_QUALITY = "PESQ / STOI / MCD / F0"
+_STEPS = (
+    (SHIPPED, "", Both("as shipped: eager, BERT on the CPU", "发布时：eager，BERT 在 CPU 上")),
+    ("torch", "", Both("everything on the GPU", "全部在 GPU 上")),
+    (BEST_TORCH[1], "of PyTorch", Both("FP16, compiled", "FP16，编译")),
+    (BEST_TORCH[0], "of PyTorch", Both("FP16, CUDA graphs", "FP16，CUDA graph")),
+    (FP16, "fp16", Both("TensorRT FP16 with graphs, stages chained", "TensorRT FP16 加 graph，阶段在 GPU 上相连")),
+    (INT8, "int8", Both("the same with an INT8 vocoder", "同上，INT8 声码器")),
+)
 _GAIN_HEADER: tuple[Words, ...] = (
     Both("what", "内容"),
     Both("without", "不用"),
@@ -164,10 +167,27 @@ def cpu_section(ways: Ways, archive: Archive) -> Section:
         if load and load[0] > _BUSY:
             note = joined(note, say("cpu.busy", load=plain(load[0])))
         blocks += [cell_table(main, PATH), Paragraph(joined(note, measured_on(main)))]
+    if ways.in_flight:
+        blocks += _in_flight_blocks(ways, ways.in_flight[0])
     cpu = archive.newest("cpu")
     if cpu is not None:
         blocks += _cpu_values(cpu)
     return Section(Both("On a CPU", "CPU 上"), blocks)
+
+
+def _in_flight_blocks(ways: Ways, result: Result) -> list[Block]:
+    rows: list[list[Words]] = []
+    seconds = 0.0
+    for label in result.subjects:
+        levels = result.rows(label, IN_FLIGHT)
+        if levels:
+            seconds = levels[0].seconds
+            most = max(row.last or 0.0 for row in levels)
+            rows.append([f"`{label}`", ways.held(label), plain(most)])
+    most_ms = result.settings.get("most_ms", 500.0)
+    said = joined(say("cpu.in_flight", seconds=f"{seconds:g}", most=f"{most_ms:g}"), measured_on(result))
+    header = (Both("way", "方式"), Both("in flight", "同时合成"), Both("audio s/s at most", "最多音频秒/秒"))
+    return [Table(header, rows), Paragraph(said)]
 
 
 def _cpu_values(cpu: Result) -> list[Block]:

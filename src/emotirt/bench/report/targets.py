@@ -16,7 +16,9 @@ REASONS_FILE = "reasons.md"
 """Beside the directory of results: ``## key``, then a line ``en: ...`` and a line ``zh: ...``."""
 REACHED, MISSED = Both("reached", "达到"), Both("not reached", "未达到")
 
-GPU_GROUP = Both("One GPU, a bundle of EmotiVoice's size", "单块 GPU，EmotiVoice 规模的模型包")
+GPU_GROUP = Both(
+    "One GPU (set for an H200), a bundle of EmotiVoice's size", "单块 GPU（目标按 H200 设定），EmotiVoice 规模的模型包"
+)
 TRAINED_GROUP = Both("One GPU, the trained graphs of the default bundle", "单块 GPU，默认模型包的已训练计算图")
 CPU_GROUP = Both("Two CPU cores, the default bundle", "两个 CPU 核心，默认模型包")
 SPEECH_GROUP = Both("The speech itself, and a server under faults", "语音本身，以及故障中的服务器")
@@ -196,7 +198,7 @@ def target_tables(
         for target in (item for item in TARGETS if item.group == group):
             entry = summary.get(target.key)
             verdict = target.verdict(None if entry is None else float(entry["value"]))
-            rows.append((target.what, target.wanted, _said(entry, target.unit), verdict, _file(entry)))
+            rows.append((target.what, target.wanted, _said(entry, target.unit), verdict, _machine(entry), _file(entry)))
             reason = reasons.get(target.key)
             if reason is not None and verdict in (MISSED, NOT_MEASURED):
                 is_missed = verdict == MISSED
@@ -211,6 +213,7 @@ def target_tables(
             Both("target", "目标"),
             Both("measured", "实测"),
             Both("verdict", "结论"),
+            Both("on", "机器"),
             Both("file", "文件"),
         )
         made.append((group, Table(header, rows), why))
@@ -219,6 +222,11 @@ def target_tables(
 
 def _said(entry: Mapping[str, Any] | None, unit: str) -> Words:
     return NOT_MEASURED if entry is None else f"{plain(float(entry['value']))} {unit}".rstrip()
+
+
+def _machine(entry: Mapping[str, Any] | None) -> str:
+    """Return the part of the machine that is meant: its GPU, or else its CPU."""
+    return NOTHING if entry is None else str(entry["hardware"]).split(",")[0]
 
 
 def _file(entry: Mapping[str, Any] | None) -> str:

@@ -64,18 +64,30 @@ class Ways:
     """Everything that results say of one model on one machine, by way."""
 
     def __init__(self, archive: Archive, wanted: Callable[[Result], bool]) -> None:
-        """Look at the results that are ``wanted``, about one model on one kind of machine."""
+        """Look at the results that are ``wanted``, about one model, of the machine that most of them are from."""
+        machine = archive.machine(wanted, ("latency", "inflight", "stages"))
+        found = {
+            kind: [result for result in archive.all(kind, wanted) if result.hardware == machine]
+            for kind in ("latency", "inflight", "stages")
+        }
         self._archive = archive
-        self.latency = list(archive.all("latency", wanted))
-        self.in_flight = list(archive.all("inflight", wanted))
-        stages = archive.all("stages", wanted)
-        self.stages = [result for result in stages if COMMON & set(result.subjects)]
-        self.variants = [result for result in archive.all("stages", wanted) if PLAIN in result.subjects]
+        self.latency, self.in_flight = found["latency"], found["inflight"]
+        self.stages = [result for result in found["stages"] if COMMON & set(result.subjects)]
+        self.variants = [result for result in found["stages"] if PLAIN in result.subjects]
 
     @property
     def main(self) -> Result | None:
         """The newest result of the whole path in which something was measured."""
         return next((result for result in self.latency if any(map(self._has_rows(result), result.subjects))), None)
+
+    @property
+    def widest(self) -> Result | None:
+        """The result of the whole path with the most cells, the newest of several."""
+
+        def cells(result: Result) -> int:
+            return sum(len(result.rows(label, PATH)) for label in result.subjects)
+
+        return max(self.latency, key=cells, default=None)
 
     def label(self, way: Way) -> str | None:
         """Return the fastest label of a way that was measured at the main length, None for none."""
@@ -100,7 +112,9 @@ class Ways:
         found = self.in_flight_facts(label, IN_FLIGHT)
         if not found:
             return NOT_MEASURED
-        return f"{found['held']}{'' if found['is_bounded'] else '+'}"
+        said = f"{found['held']}{'' if found['is_bounded'] else '+'}"
+        stood_in = found.get("fallbacks", 0)
+        return Both(f"{said} ({stood_in} calls by the CPU)", f"{said}（CPU 代算 {stood_in} 次）") if stood_in else said
 
     def in_flight_facts(self, label: str, name: str) -> Mapping[str, Any]:
         """Return facts of the newest run in flight that has a label."""

@@ -53,8 +53,8 @@ def timelines(ways: Ways, label: str) -> list[Timeline]:
     """Return the slowest request alone, and the slowest among as many as are held."""
     held = int(ways.in_flight_facts(label, IN_FLIGHT).get("held", 0))
     counts = [row.batch for row in ways.levels(label)]
-    loaded = max((count for count in counts if count <= max(held, 1)), default=None)
-    wanted = [count for count in dict.fromkeys((min(counts, default=None), loaded)) if count is not None]
+    loaded = [count for count in counts if 1 < count <= held] or [count for count in counts if count > 1][:1]
+    wanted = dict.fromkeys([*counts[:1], *loaded[-1:]])
     made = []
     for count in wanted:
         lines = ways.in_flight_facts(label, f"{IN_FLIGHT} {count}").get("slowest_chunks", ())
