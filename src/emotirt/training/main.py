@@ -1,4 +1,4 @@
-"""Steps of training as commands, run by ``emotirt train``: pack, label, materialize, align, acoustic, vocoder, describe."""
+"""Steps of training as commands of ``emotirt train``: pack, label, materialize, align, acoustic, vocoder, describe."""
 
 from __future__ import annotations
 

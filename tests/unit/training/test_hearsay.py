@@ -60,14 +60,14 @@ def small() -> WordModel:
 
 def test_a_dictionary_mends_what_was_misheard_and_finds_where_words_end(small: WordModel) -> None:
     search = WordSearch(small, SearchWeights(0.6, 0.0))
-    scores = scores_of("DH AH K AE P S AE T".split(), {4: ("T", 0.4)})
+    scores = scores_of(["DH", "AH", "K", "AE", "P", "S", "AE", "T"], {4: ("T", 0.4)})
     assert scores[9].argmax() == TOKEN_IDS["P"]
     assert search.search(scores) == [("DH", "AH"), ("K", "AE", "T"), ("S", "AE", "T")]
 
 
 def test_the_same_phone_on_both_sides_of_a_boundary_is_written_twice(small: WordModel) -> None:
     search = WordSearch(small, SearchWeights(0.6, 0.0))
-    tokens = "DH IH S S AH N".split()
+    tokens = ["DH", "IH", "S", "S", "AH", "N"]
     assert search.search(scores_of(tokens)) == [("DH", "IH", "S"), ("S", "AH", "N")]
     without_blank = np.delete(scores_of(tokens), 6, axis=0)
     assert sum(search.search(without_blank), ()).count("S") == 1
@@ -75,8 +75,8 @@ def test_the_same_phone_on_both_sides_of_a_boundary_is_written_twice(small: Word
 
 def test_a_word_of_no_list_is_spelt_as_it_was_heard(small: WordModel) -> None:
     search = WordSearch(small, SearchWeights(0.6, 0.0))
-    heard = search.search(scores_of("DH AH B AW N AH K AE T".split()))
-    assert sum(heard, ()) == tuple("DH AH B AW N AH K AE T".split())
+    heard = search.search(scores_of(["DH", "AH", "B", "AW", "N", "AH", "K", "AE", "T"]))
+    assert sum(heard, ()) == ("DH", "AH", "B", "AW", "N", "AH", "K", "AE", "T")
     assert heard[-1] == ("K", "AE", "T")
     assert search.search(scores_of([])) == []
 
