@@ -65,7 +65,8 @@ class WordSearch:
         likelihoods = model.likelihoods
         tree = Tree(sorted(likelihoods))
         self.tree = tree
-        self._gains = np.float32([weights.language * likelihoods[word] + weights.word for word in tree.words])
+        gains = [weights.language * likelihoods[word] + weights.word for word in tree.words]
+        self._gains = np.array(gains, dtype=np.float32)
         self._twice = tree.phones == tree.phones[tree.parents]
         self._first = np.flatnonzero(tree.parents == 0)[1:]
         names = [token for token in TOKEN_IDS if token.isalpha() and token.isupper()]
