@@ -66,7 +66,7 @@ def test_presets_are_found_again_in_recordings_of_their_speakers(
     found = encoder.clone(clip(name))
     alike = {preset: float(found.speaker @ vector) for preset, vector in trained.vectors().voices.items()}
     assert max(alike, key=lambda preset: alike[preset]) == name
-    assert alike[name] > 0.8
+    assert alike[name] > 0.75
     assert sorted(alike.values())[-2] < 0.6
 
 
