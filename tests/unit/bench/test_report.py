@@ -92,7 +92,7 @@ def write_gpu_results(folder: Path) -> None:
         rows = {
             "tensorrt-fp16": [f"15 1 100 {p50} 4.5 4.8 5.2 3600", "15 32 20 70 72 73 75 6400"],
             "torch": ["15 1 100 25 26 27 28 590"],
-            "torch-shipped": ["15 1 100 50 51 52 53.4 290"],
+            "torch-shipped": ["15 1 1 50 51 52 53.4 290"],
             "torch-graph-fp16": ["15 1 100 12 12.1 12.2 12.5 1200"],
         }
         keep(folder, gpu_result("latency", {way: ({"path": lines}, {}) for way, lines in rows.items()}), minute)
@@ -147,6 +147,7 @@ def test_a_report_of_a_gpu_is_written_and_checked(tree: Path, capsys: pytest.Cap
     assert ours[4:6] == ["256", "not measured"]
     assert ours[6:11] == ["8,100", "1.9 GB", "91 %", "300", "0.08"]
     assert row_of(text, "PyTorch as EmotiVoice ships it")[1].startswith("50 ms")
+    assert row_of(text, "PyTorch as EmotiVoice ships it")[1].endswith("(of 1 run)")
     assert "`torch-graph-fp16`" in row_of(text, "PyTorch at its best: FP16, graph or compiled (`torch-graph-fp16`)")[0]
     assert "reached" in row_of(text, "15 s utterance, text to PCM, p50")
     assert row_of(text, "audio seconds per second, text to PCM")[2:4] == ["6,400 ×", "reached"]

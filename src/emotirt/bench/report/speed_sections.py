@@ -25,7 +25,7 @@ from emotirt.bench.report.parts import (
 from emotirt.bench.report.pictures import bar_picture
 from emotirt.bench.report.prose import joined, say
 from emotirt.bench.report.quality import Quality
-from emotirt.bench.report.ways import BEST_TORCH, FP16, GPU_WAYS, INT8, SHIPPED, Ways, cell_table, main_table
+from emotirt.bench.report.ways import BEST_TORCH, FEW_RUNS, FP16, GPU_WAYS, INT8, SHIPPED, Ways, cell_table, main_table
 
 _BUSY = 2.0
 """Load of a machine with two cores above which others take part of the time."""
@@ -62,7 +62,11 @@ def _with_gpu(said: Both, result: Result) -> Both:
 
 
 def _bars(ways: Ways) -> Mapping[str, list[tuple[str, float]]]:
-    found = [(way, row) for way in GPU_WAYS if (label := ways.label(way)) and (row := ways.main_row(label))]
+    found = [
+        (way, row)
+        for way in GPU_WAYS
+        if (label := ways.label(way)) and (row := ways.main_row(label)) and row.count >= FEW_RUNS
+    ]
     return {
         language: [(way.title.of(language).replace("*", ""), row.p50) for way, row in found]
         for language in ("en", "zh")
@@ -75,7 +79,9 @@ def ablation_section(ways: Ways, archive: Archive, served: Served, quality: Qual
     rows: list[list[Words]] = []
     for label, precision, what in _STEPS:
         row = ways.main_row(label)
-        ratio = NOTHING if row is None or base is None else f"{plain(base.p50 / row.p50)} ×"
+        ratio = NOTHING
+        if row is not None and base is not None and min(row.count, base.count) >= FEW_RUNS:
+            ratio = f"{plain(base.p50 / row.p50)} ×"
         rows.append([what, ways.interval_words(label, "p50"), ratio, quality.words(precision)])
     header: list[Words] = [Both("step", "步骤"), "15 s p50", Both("times as shipped", "相对发布时的倍数"), _QUALITY]
     table = Table(header, rows)

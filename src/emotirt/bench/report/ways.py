@@ -20,6 +20,8 @@ CPU_OURS = "onnxruntime"
 COMMON = {ALL_ON_GPU, FP16, CPU_OURS}
 """Subjects of a comparison of backends, as against one of ways to write the same graph."""
 PLAIN = "plain"
+FEW_RUNS = 10
+"""Percentiles of fewer runs say of how many they are."""
 ARTICLE_ROWS = (
     (
         Both("the article: PyTorch, A10G", "原文：PyTorch，A10G"),
@@ -102,7 +104,8 @@ class Ways:
         """Return a percentile of 15 s alone over its repetitions; in flight alone where the path was not timed."""
         first = next((item for item in self.latency if item.cell(label, PATH, *MAIN)), None)
         if first is not None:
-            return spread(self._archive.interval(first, lambda item: _percentile(item, label, PATH, name)), "ms")
+            found = self._archive.interval(first, lambda item: _percentile(item, label, PATH, name))
+            return _with_runs(spread(found, "ms"), first.cell(label, PATH, *MAIN))
         alone = next((item for item in self.in_flight if item.cell(label, IN_FLIGHT, *MAIN)), None)
         row = None if alone is None else alone.cell(label, IN_FLIGHT, *MAIN)
         return NOT_MEASURED if row is None else f"{plain(getattr(row, name))} ms*"
@@ -162,6 +165,15 @@ class Ways:
 
 def _first(found: Iterable[Row | None]) -> Row | None:
     return next((row for row in found if row is not None), None)
+
+
+def _with_runs(said: Words, row: Row | None) -> Words:
+    """Say how many runs a percentile is of, where they are too few for it."""
+    if row is None or row.count >= FEW_RUNS:
+        return said
+    runs = Both(f"of {row.count} run{'s' if row.count > 1 else ''}", f"仅 {row.count} 次")
+    given = said if isinstance(said, Both) else Both(said, said)
+    return Both(f"{given.en} ({runs.en})", f"{given.zh}（{runs.zh}）")
 
 
 def _percentile(result: Result, label: str, stage: str, name: str) -> float | None:
@@ -252,6 +264,6 @@ def cell_table(result: Result, stage: str) -> Table:
     return Table([Both("cell", "条件"), *(f"`{label}`" for label in labels)], rows)
 
 
-def _timed(row: Row, base: Row | None) -> str:
+def _timed(row: Row, base: Row | None) -> Words:
     ratio = "" if base is None else f", {plain(base.p50 / row.p50)} ×"
-    return f"{plain(row.p50)} / {plain(row.p99)} ms{ratio}"
+    return _with_runs(f"{plain(row.p50)} / {plain(row.p99)} ms{ratio}", row)
