@@ -60,7 +60,7 @@ class Adapter(Protocol):
     """Whether it measures kernels on the GPU that will run the plan."""
 
     takes_half: bool
-    """Whether its parser takes quantization of float16 tensors, which is in ONNX since opset 19."""
+    """Whether it takes graphs in float16, quantized ones too; else it gets float32 and is told the types beside it."""
 
     has_lean_runtime: bool
     """Whether its package holds the runtime that version-compatible plans carry along."""

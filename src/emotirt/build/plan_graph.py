@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from emotirt.build.fold import constants, folded, serialized
 from emotirt.build.fp16 import to_fp16
 from emotirt.build.int8 import to_int8
+from emotirt.build.surgery import live_nodes
 from emotirt.bundle.contract import DECODER
 from emotirt.bundle.plans import FLOAT32, FP16
 from emotirt.errors import PlanFailed
@@ -137,14 +138,9 @@ def without_empty_ends(model: onnx.ModelProto) -> None:
 
 def without_dead_nodes(model: onnx.ModelProto) -> None:
     """Drop nodes whose results nobody reads, in place."""
-    read = {item.name for item in model.graph.output}
-    kept = []
-    for node in reversed(model.graph.node):
-        if read & set(node.output):
-            kept.append(node)
-            read |= set(node.input)
+    kept, _ = live_nodes(model.graph.node, model.graph)
     del model.graph.node[:]
-    model.graph.node.extend(reversed(kept))
+    model.graph.node.extend(kept)
 
 
 def _ranks(model: onnx.ModelProto) -> dict[str, tuple[int, int]]:

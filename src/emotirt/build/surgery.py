@@ -59,18 +59,31 @@ class Surgery:
 
     def finish(self) -> None:
         """Put the nodes into the graph, and take out nodes and weights that nothing uses."""
-        wanted = {value.name for value in self._graph.output}
-        kept = []
-        for node in reversed(self._nodes):
-            if any(name in wanted for name in node.output):
-                wanted.update(node.input)
-                kept.append(node)
+        kept, wanted = live_nodes(self._nodes, self._graph)
         del self._graph.node[:]
-        self._graph.node.extend(reversed(kept))
+        self._graph.node.extend(kept)
         used = [item for item in self._graph.initializer if item.name in wanted]
         del self._graph.initializer[:]
         self._graph.initializer.extend(used)
         del self._graph.value_info[:]  # shapes of what is gone
+
+
+def live_nodes(nodes: Sequence[onnx.NodeProto], graph: onnx.GraphProto) -> tuple[list[onnx.NodeProto], set[str]]:
+    """Find what a graph's outputs need.
+
+    Args:
+        nodes: in order, each behind those whose results it reads.
+        graph: whose outputs are wanted.
+
+    Returns: the nodes that are needed, in order, and the names of all tensors that they or the outputs read.
+    """
+    wanted = {value.name for value in graph.output}
+    kept = []
+    for node in reversed(nodes):
+        if any(name in wanted for name in node.output):
+            wanted.update(node.input)
+            kept.append(node)
+    return kept[::-1], wanted
 
 
 def attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:

@@ -109,16 +109,16 @@ class ResidualExcess:
         self.limit = limit
         self._streams: list[Tensor] = []
         for block in getattr(generator, "blocks", ()):
-            block.register_forward_hook(lambda _module, _inputs, output: self._streams.append(output))
+            block.register_forward_hook(self._collect)
 
     def take(self) -> Tensor:
         """Return the mean square beyond the limit over the blocks that ran since the last call, and forget them."""
         streams, self._streams = self._streams, []
         return torch.stack([functional.relu(x.float().abs() - self.limit).square().mean() for x in streams]).mean()
 
-    def forget(self) -> None:
-        """Drop what was collected outside of training."""
-        self._streams = []
+    def _collect(self, _block: nn.Module, _inputs: tuple[Tensor, ...], stream: Tensor) -> None:
+        if torch.is_grad_enabled():  # nothing is learned from an evaluation
+            self._streams.append(stream)
 
 
 def discriminator_loss(real: Sequence[Tensor], fake: Sequence[Tensor]) -> Tensor:

@@ -257,8 +257,6 @@ class VocoderTrainer:
         picks = self.test_clips[: 4 * self.config.batch]
         spots, samples = self.data.segments(picks, self.config.segment_frames, rng)
         fake = self.generator(self.data.mels[spots].float().transpose(1, 2))
-        if self._excess is not None:
-            self._excess.forget()
         return float(self.mel_loss(fake.float(), samples))
 
     def save(self, out: Path) -> None:

@@ -17,6 +17,7 @@ from emotirt.models.vocoder import Generator, build_vocoder
 from emotirt.training.discriminators import Discriminators
 from emotirt.training.features import DeviceData
 from emotirt.training.journal import Journal
+from emotirt.training.losses import ResidualExcess
 from emotirt.training.vocoder import VocoderTrainer, VocoderTraining
 from emotirt.training.wide_generator import generate_channels_last
 
@@ -115,3 +116,16 @@ def test_noise_is_put_on_the_mels_and_on_nothing_else(spoken_data: DeviceData) -
     )
     torch.testing.assert_close(same, real, rtol=0, atol=0)
     assert abs(float((noisy - plain).std()) - 0.1) < 0.01
+
+
+def test_excess_counts_what_goes_beyond_the_limit_in_training_only() -> None:
+    generator = build_vocoder(ModelConfig(vocoder=SpectralConfig(channels=16, blocks=2)))
+    excess, mels = ResidualExcess(generator, limit=0.0), torch.randn(1, 80, 8)
+    with torch.no_grad():
+        generator(mels)
+    generator(mels)
+    assert len(excess._streams) == 2
+    assert excess.take().item() > 0.0
+    tolerant = ResidualExcess(generator, limit=1e6)
+    generator(mels)
+    assert tolerant.take().item() == 0.0
