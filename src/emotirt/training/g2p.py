@@ -20,7 +20,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from emotirt.text.g2p import LETTERS, MODEL_FILE
+from emotirt.text.g2p import LETTERS, MODEL_FILE, SCALE
 from emotirt.text.lexicon import default_lexicon
 from emotirt.text.spelling_score import Symbols, split_words, without_stress
 
@@ -32,6 +32,8 @@ EPOCHS = 20
 BATCH_WORDS = 192
 MIN_CHUNK_COUNT = 4
 IMPOSSIBLE = -1e9
+MOST_UNITS = 127
+"""The largest 8-bit weight of a row, which its scale maps back to the row's largest."""
 
 
 def align(entries: Mapping[str, Symbols], iterations: int = 6) -> list[Example]:
@@ -147,10 +149,16 @@ def fit(examples: Sequence[Example], chunks: Sequence[Symbols], epochs: int, see
 
 
 def weights_from_network(network: SpellingNetwork, chunks: Sequence[Symbols]) -> dict[str, NDArray[np.generic]]:
-    """Name the weights as ``text/g2p.py`` reads them: float16, and the chunk inventory as bytes."""
-    arrays: dict[str, NDArray[np.generic]] = {
-        name: value.detach().numpy().astype(np.float16) for name, value in network.state_dict().items()
-    }
+    """Name the weights as ``text/g2p.py`` reads them: 8 bits with a scale a row, and the chunk inventory as bytes."""
+    arrays: dict[str, NDArray[np.generic]] = {}
+    for name, tensor in network.state_dict().items():
+        value = tensor.detach().numpy()
+        if value.ndim == 1:
+            arrays[name] = value.astype(np.float16)
+            continue
+        scale = np.maximum(np.abs(value).max(axis=1), np.finfo(np.float32).tiny) / MOST_UNITS
+        arrays[name] = np.rint(value / scale[:, None]).astype(np.int8)
+        arrays[name + SCALE] = scale.astype(np.float32)
     inventory = "|".join(" ".join(chunk) for chunk in chunks)
     arrays["chunk_inventory"] = np.frombuffer(inventory.encode("ascii"), dtype=np.uint8)
     return arrays
