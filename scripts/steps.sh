@@ -23,15 +23,3 @@ step() {
     [ "$code" = 0 ] || tail -n 2 "$out/$name.log"
     return "$code"
 }
-
-# plan_steps MANIFEST NAME LEAST MOST COMMAND...: step, or where $at_once is 1 a step NAME-STAGE with --stage for every
-# stage of the bundle, all at the same time: that takes as long as the longest, and disturbs what TensorRT measures.
-plan_steps() {
-    local manifest=$1 name=$2 least=$3 most=$4 stage builds=() code=0; shift 4
-    if [ "${at_once:-0}" != 1 ]; then step "$name" "$least" "$most" "$@"; return; fi
-    for stage in $("$tensorrt_python" -c 'import json, sys; print(*json.load(open(sys.argv[1]))["stages"])' "$manifest"); do
-        step "$name-$stage" "$least" "$most" "$@" --stage "$stage" & builds+=($!)
-    done
-    for stage in "${builds[@]}"; do wait "$stage" || code=1; done
-    return "$code"
-}

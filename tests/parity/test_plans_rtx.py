@@ -86,6 +86,4 @@ def test_a_quantized_vocoder_becomes_a_plan(family: str, kept: tuple[str, ...], 
         stage_profiles(bundle.manifest, VOCODER),
         CAPABILITIES,
     )
-    plan, times = build_plan(load_library(TARGET_RTX).module, TensorrtRtx(), order)
-    assert len(plan) > 1_000_000
-    assert not times
+    assert len(build_plan(load_library(TARGET_RTX).module, TensorrtRtx(), order)) > 1_000_000

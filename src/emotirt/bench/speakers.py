@@ -79,7 +79,7 @@ class _FusedSpeaker:
         has_prompts = PROMPT_ENCODER in manifest.stages
         wanted = (SPEECH, PROMPT_ENCODER) if has_prompts else (SPEECH,)
         backend = BACKENDS[subject.way]
-        self._runners = open_runners(bundle, wanted, backend, subject.threads, falls_back=False)
+        self._runners = open_runners(bundle, wanted, backend, subject.threads, falls_back=False, is_prepared=True)
         prompts = PromptVectors(bundle, self._runners[PROMPT_ENCODER]) if has_prompts else None
         self._reader = _Reader(Planner(bundle, prompts), prompts, bool(manifest.content_dim))
         self._hop_samples = manifest.hop_samples

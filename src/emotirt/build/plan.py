@@ -11,9 +11,8 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emotirt.build.plan_adapter import Adapter, PlanOptions, PlanOrder
@@ -31,6 +30,7 @@ from emotirt.build.plan_network import (
 from emotirt.build.tensorrt8 import Tensorrt8
 from emotirt.build.tensorrt10 import Tensorrt10
 from emotirt.build.tensorrt_rtx import TensorrtRtx
+from emotirt.build.timing_file import TimingFile
 from emotirt.bundle.contract import REFERENCE_ENCODER
 from emotirt.bundle.plan_cache import PlanCache, Reason
 from emotirt.bundle.plans import (
@@ -44,7 +44,7 @@ from emotirt.bundle.plans import (
     PlanRecord,
     stage_precision,
 )
-from emotirt.bundle.profiles import plan_key
+from emotirt.bundle.profiles import plan_keys
 from emotirt.bundle.store import Bundle
 from emotirt.errors import PlanFailed, PlanUnusable
 from emotirt.runtime.gpu import find_gpu
@@ -70,11 +70,15 @@ class PlanOutcome:
         record: of the plan in the cache.
         built: False where the cache had it already.
         note: why it was built anew though there was one; empty otherwise.
+        part: from 1, where a stage has several plans.
+        parts: how many it has.
     """
 
     record: PlanRecord
     built: bool
     note: str = ""
+    part: int = 1
+    parts: int = 1
 
 
 class PlanBuilder:
@@ -90,6 +94,7 @@ class PlanBuilder:
         self._cache = cache
         self._options = options or PlanOptions()
         self._adapter = _ADAPTERS[library.adapter]()
+        self._rewritten: tuple[tuple[str, str, str], bytes, bytes] | None = None
         if self._options.version_compatible and not self._adapter.has_lean_runtime:
             raise PlanFailed(
                 "the packages of TensorRT for RTX hold no lean runtime, so no plan can be version-compatible; take "
@@ -100,12 +105,21 @@ class PlanBuilder:
         capabilities = self._adapter.capabilities(self._options.compute_capabilities, capability)
         self.place = PlanPlace(library.adapter, library.version, name, capabilities)
 
-    def key(self, bundle: Bundle, stage: str, precision: str) -> PlanKey:
-        """Name the plan of a stage as this builder makes it."""
+    def keys(self, bundle: Bundle, stage: str, precision: str) -> tuple[PlanKey, ...]:
+        """Name the plans of a stage, which has its own precision, as this builder makes them."""
         level = self._options.optimization_level
         if level is None:
             level = self._adapter.default_level
-        return plan_key(bundle.manifest, stage, precision, self.place, self._options.version_compatible, level)
+        return plan_keys(bundle.manifest, stage, precision, self.place, self._options.version_compatible, level)
+
+    def missing(self, bundle: Bundle, precision: str, stages: Sequence[str] = ()) -> list[tuple[str, int]]:
+        """Return stage and part, from 1, of the plans that the cache lacks; arguments and errors of ``plans``."""
+        return [
+            (stage, part)
+            for stage in chosen_stages(bundle, stages)
+            for part, key in enumerate(self.keys(bundle, stage, stage_precision(stage, precision)), start=1)
+            if self._cached(key)[0] is None
+        ]
 
     def plans(
         self,
@@ -113,34 +127,39 @@ class PlanBuilder:
         precision: str,
         stages: Sequence[str] = (),
         progress: Callable[[str, float], None] = lambda stage, done: None,
+        part: int | None = None,
     ) -> Iterator[PlanOutcome]:
-        """Make the plan of every stage, one after the other.
+        """Make the plans of every stage, one after the other.
 
         Args:
             bundle: opened.
             precision: of the bundle; see ``bundle.plans.stage_precision``.
             stages: names, empty for all that the bundle has, those that speaking needs first.
-            progress: takes a stage and the part of its build that is done.
+            progress: takes a plan's name and how much of its build is done, from 0 to 1.
+            part: only this one of each stage's plans, from 1; None for all.
 
         Raises:
-            PlanFailed: TensorRT refuses a graph, or the bundle has no such stage.
+            PlanFailed: TensorRT refuses a graph, or the bundle has no such stage or part.
             BackendUnavailable: TensorRT does not start.
             OutputError: the cache cannot be written.
             BundleError: a graph cannot be read.
         """
-        for stage in stages or sorted(bundle.manifest.stages, key=lambda stage: stage == REFERENCE_ENCODER):
-            if stage not in bundle.manifest.stages:
-                known = ", ".join(bundle.manifest.stages)
-                raise PlanFailed(f"bundle {bundle.manifest.name!r} has no stage {stage!r}; it has {known}")
-            yield self.plan(bundle, stage, stage_precision(stage, precision), partial(progress, stage))
+        for stage in chosen_stages(bundle, stages):
+            keys = self.keys(bundle, stage, stage_precision(stage, precision))
+            if part is not None and not 1 <= part <= len(keys):
+                raise PlanFailed(f"stage {stage} has no plan {part}: it has {len(keys)}, counted from 1")
+            for index, key in enumerate(keys, start=1):
+                if part in (None, index):
+                    name = stage if len(keys) == 1 else f"{stage} {index}/{len(keys)}"
+                    outcome = self._plan(bundle, key, name, partial(progress, name))
+                    yield replace(outcome, part=index, parts=len(keys))
 
-    def plan(self, bundle: Bundle, stage: str, precision: str, progress: Progress = lambda done: None) -> PlanOutcome:
-        """Make the plan of one stage in its own precision, unless the cache has it; errors of ``plans``."""
-        key = self.key(bundle, stage, precision)
+    def _plan(self, bundle: Bundle, key: PlanKey, name: str, progress: Progress) -> PlanOutcome:
+        """Make one plan, unless the cache has it; errors of ``plans``."""
         cached, _ = self._cached(key)
         if cached is not None:
             return PlanOutcome(cached, built=False)
-        with self._cache.building(key, lambda: logger.info("another process builds the %s plan; waiting", stage)):
+        with self._cache.building(key, lambda: logger.info("another process builds the %s plan; waiting", name)):
             cached, note = self._cached(key)
             if cached is not None:
                 return PlanOutcome(cached, built=False)
@@ -151,22 +170,13 @@ class PlanBuilder:
     def _stored(self, bundle: Bundle, key: PlanKey, progress: Progress) -> PlanRecord:
         start = time.perf_counter()
         order = self._order(bundle, key)
-        timing = self._cache.timing_cache_path(key.adapter, key.tensorrt_version, key.gpu_name)
-        data, times = build_plan(self._library.module, self._adapter, order, _content(timing), progress)
+        times = TimingFile(self._cache, self._cache.timing_cache_path(key.adapter, key.tensorrt_version, key.gpu_name))
+        data = build_plan(self._library.module, self._adapter, order, times, progress)
         digest = hashlib.sha256(order.graph).hexdigest()
-        record = self._cache.store(key, data, digest, time.perf_counter() - start)
-        if times:
-            self._cache.store_timing(timing, times)
-        return record
+        return self._cache.store(key, data, digest, time.perf_counter() - start)
 
     def _order(self, bundle: Bundle, key: PlanKey) -> PlanOrder:
-        """Rewrite a stage's graph to the precision; TensorRT 8.6 gets it in float32, and types beside it."""
-        source = bundle.stage_bytes(key.stage)
-        quantization = _quantization(bundle, key.stage, key.precision)
-        graph, typed = plan_graph(source, key.stage, key.precision, quantization), b""
-        if key.precision != FLOAT32 and not self._adapter.takes_half:
-            whole = FLOAT32 if quantization is None else key.precision
-            graph, typed = plan_graph(source, key.stage, whole, quantization, half=False), graph
+        graph, typed = self._graphs(bundle, key.stage, key.precision)
         return PlanOrder(
             key.stage,
             key.precision,
@@ -177,6 +187,22 @@ class PlanBuilder:
             key.optimization_level,
             typed,
         )
+
+    def _graphs(self, bundle: Bundle, stage: str, precision: str) -> tuple[bytes, bytes]:
+        """Rewrite a stage's graph to its precision; TensorRT 8.6 gets it in float32, and types beside it.
+
+        The graphs of the last stage are kept, for its other plans.
+        """
+        what = (bundle.digest, stage, precision)
+        if self._rewritten is None or self._rewritten[0] != what:
+            source = bundle.stage_bytes(stage)
+            quantization = _quantization(bundle, stage, precision)
+            graph, typed = plan_graph(source, stage, precision, quantization), b""
+            if precision != FLOAT32 and not self._adapter.takes_half:
+                whole = FLOAT32 if quantization is None else precision
+                graph, typed = plan_graph(source, stage, whole, quantization, half=False), graph
+            self._rewritten = (what, graph, typed)
+        return self._rewritten[1:]
 
     def _cached(self, key: PlanKey) -> tuple[PlanRecord | None, str]:
         """Return the record of a sound plan that serves, or why there is none where there is one much like it."""
@@ -197,19 +223,35 @@ def _quantization(bundle: Bundle, stage: str, precision: str) -> Quantization | 
     return measured_quantization(bundle, stage, threads=os.cpu_count() or 1)
 
 
+def chosen_stages(bundle: Bundle, stages: Sequence[str] = ()) -> list[str]:
+    """Return the stages asked for, or all, those that speaking needs first.
+
+    Raises: PlanFailed: the bundle has no such stage.
+    """
+    for stage in stages:
+        if stage not in bundle.manifest.stages:
+            known = ", ".join(bundle.manifest.stages)
+            raise PlanFailed(f"bundle {bundle.manifest.name!r} has no stage {stage!r}; it has {known}")
+    return list(stages or sorted(bundle.manifest.stages, key=lambda stage: stage == REFERENCE_ENCODER))
+
+
 def build_plan(
-    trt: Any, adapter: Adapter, order: PlanOrder, timing: bytes = b"", progress: Progress = lambda done: None
-) -> tuple[bytes, bytes]:
+    trt: Any,
+    adapter: Adapter,
+    order: PlanOrder,
+    times: TimingFile | None = None,
+    progress: Progress = lambda done: None,
+) -> bytes:
     """Build one plan.
 
     Args:
         trt: TensorRT's module.
         adapter: how it is told what to build.
         order: what to build.
-        timing: a timing cache of earlier builds, empty for none.
+        times: of earlier builds, which gets what is measured now; None for neither.
         progress: takes the part that is done.
 
-    Returns: the plan, and the timing cache with what was measured now; empty where nothing is measured.
+    Returns: the plan.
     Raises: PlanFailed: TensorRT refuses the graph or cannot build it. BackendUnavailable: TensorRT does not start.
     """
     messages = Messages()
@@ -223,25 +265,13 @@ def build_plan(
     if order.optimization_level is not None:
         config.builder_optimization_level = order.optimization_level
     add_profiles(builder, config, order.profiles, order.what)
-    times = _timing_cache(config, timing) if adapter.needs_gpu else None
+    measured = times.begun(config) if times is not None and adapter.needs_gpu else None
     settle = watched(trt, config, progress)
     try:
         plan = built_plan(builder, network, config, messages, order.what, lambda: adapter.relax(trt, config))
     finally:
         settle()
         del parser
-    return plan, bytes(times.serialize()) if times is not None else b""
-
-
-def _timing_cache(config: Any, content: bytes) -> Any:
-    """Set a timing cache; one that this TensorRT or GPU does not accept is begun anew."""
-    cache = config.create_timing_cache(content)
-    if cache is None or not config.set_timing_cache(cache, False):
-        logger.warning("the timing cache in the plan cache is not accepted; measuring every kernel anew")
-        cache = config.create_timing_cache(b"")
-        config.set_timing_cache(cache, False)
-    return cache
-
-
-def _content(path: Path) -> bytes:
-    return path.read_bytes() if path.is_file() else b""
+    if times is not None and measured is not None:
+        times.add(config, measured)
+    return plan

@@ -159,6 +159,14 @@ class PlanCache:
         with locked(self.directory / f"{key.digest}.lock", waiting):
             yield
 
+    @contextmanager
+    def timing(self, path: Path) -> Iterator[None]:
+        """Hold the right to change a timing cache; raises OutputError where the directory cannot be written."""
+        with self._mapped_errors():
+            self.directory.mkdir(parents=True, exist_ok=True)
+        with locked(path.with_name(path.name + ".lock"), lambda: None):
+            yield
+
     def _record(self, path: Path) -> PlanRecord:
         try:
             return record_from_json(path.read_bytes())

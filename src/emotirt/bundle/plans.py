@@ -15,7 +15,7 @@ from typing import Any
 from emotirt.bundle.contract import VOCODER
 
 RECORD_VERSION = 1
-RECIPE = 3
+RECIPE = 4
 """Raised whenever the build would make another plan of the very same inputs, so that older ones are made anew."""
 
 TENSORRT_8, TENSORRT, TENSORRT_RTX = "tensorrt8", "tensorrt", "tensorrt_rtx"
@@ -64,6 +64,11 @@ class Profile:
         """The ranges by input name."""
         return dict(self.inputs)
 
+    @property
+    def is_static(self) -> bool:
+        """Whether it holds a single shape of every input."""
+        return all(shapes.is_static for _, shapes in self.inputs)
+
     def covers(self, shapes: Mapping[str, Shape]) -> bool:
         """Say whether the shapes of all inputs lie within the profile."""
         return set(shapes) == {name for name, _ in self.inputs} and all(
@@ -100,7 +105,7 @@ class PlanKey:
         tensorrt_version: in full, as the library names itself.
         gpu_name: the GPU it was tuned on and for; empty where any of the capabilities does.
         compute_capabilities: like ``("8.6", "8.9")``, ascending.
-        profiles: optimization profiles in the plan's order.
+        profiles: optimization profiles in the plan's order, all of the stage's or some.
         version_compatible: loads in the lean runtime of any release of the same major version.
         optimization_level: of the builder, None for its default.
         recipe: ``RECIPE`` of the code that built it.

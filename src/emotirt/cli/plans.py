@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from emotirt.bundle.contract import STAGES
 from emotirt.bundle.plan_cache import PlanCache
 from emotirt.bundle.plans import FP16, PRECISIONS
 from emotirt.cli.arguments import UsageError
+from emotirt.cli.plan_jobs import build_parts
 from emotirt.errors import BackendUnavailable
 from emotirt.runtime.tensorrt_library import TARGETS, load_library
 
@@ -29,6 +31,8 @@ _PLAN_OPTIONS = (
     "bundle",
     "precision",
     "stage",
+    "part",
+    "jobs",
     "compute_capability",
     "version_compatible",
     "optimization_level",
@@ -49,6 +53,8 @@ def add_arguments(parser: argparse._ArgumentGroup) -> None:
         "int8 is the vocoder's alone",
     )
     add("--stage", choices=STAGES, action="append", metavar="NAME", help="only this stage; may be repeated")
+    add("--part", type=_counted, metavar="N", help="only the Nth of the plans that a stage has, from 1")
+    add("--jobs", type=_counted, metavar="N", help="plans to build at once (default: 1, which measures undisturbed)")
     add(
         "--compute-capability",
         action="append",
@@ -81,7 +87,9 @@ def run(args: argparse.Namespace) -> int:
     precision = args.precision or FP16
     start = time.process_time()
     with _progress() as progress:
-        for outcome in builder.plans(bundle, precision, args.stage or (), progress):
+        made = _made_at_once(args, builder, bundle, precision, progress)
+        for found in builder.plans(bundle, precision, args.stage or (), progress, args.part):
+            outcome = replace(found, built=found.built or (found.record.key.stage, found.part) in made)
             outcomes.append(outcome)
             cpu_s.append(time.process_time() - start - sum(cpu_s))
             sys.stdout.write(_line(outcome))
@@ -93,6 +101,43 @@ def run(args: argparse.Namespace) -> int:
         path = _write_result(args.result, bundle, builder, outcomes, cpu_s)
         sys.stdout.write(f"{path}\n")
     return 0
+
+
+def _made_at_once(
+    args: argparse.Namespace,
+    builder: PlanBuilder,
+    bundle: Bundle,
+    precision: str,
+    progress: Callable[[str, float], None],
+) -> list[tuple[str, int]]:
+    """Build what is missing in several processes where that is asked for; returns stage and part of each plan."""
+    if (args.jobs or 1) == 1 or args.part is not None:
+        return []
+    missing = builder.missing(bundle, precision, args.stage or ())
+    options = ["--target", args.target, "--precision", precision, "--bundle", str(bundle.path)]
+    if args.cache is not None:
+        options += ["--cache", str(args.cache)]
+    if args.version_compatible:
+        options.append("--version-compatible")
+    if args.optimization_level is not None:
+        options += ["--optimization-level", str(args.optimization_level)]
+    for capability in args.compute_capability or ():
+        options += ["--compute-capability", capability]
+    done: list[tuple[str, int]] = []
+
+    def note(part: tuple[str, int]) -> None:
+        done.append(part)
+        progress(f"{len(done)} of {len(missing)} plans", len(done) / len(missing))
+
+    build_parts(missing, options, args.jobs, note)
+    return done
+
+
+def _counted(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a number from 1 on")
+    return number
 
 
 def check_unused(args: argparse.Namespace, but: tuple[str, ...] = ()) -> None:
@@ -131,7 +176,8 @@ def _say_place(builder: PlanBuilder) -> None:
 def _line(outcome: PlanOutcome) -> str:
     record = outcome.record
     how = f"built in {record.build_s:.1f} s" if outcome.built else "in the cache"
-    return f"{record.key.stage:<18} {record.key.precision:<8} {how:<18} {record.plan_bytes / 1e6:8.1f} MB\n"
+    name = record.key.stage + (f" {outcome.part}/{outcome.parts}" if outcome.parts > 1 else "")
+    return f"{name:<20} {record.key.precision:<8} {how:<18} {record.plan_bytes / 1e6:8.1f} MB\n"
 
 
 @contextmanager
@@ -158,6 +204,7 @@ def _write_result(
     plans = [
         {
             "stage": outcome.record.key.stage,
+            "part": outcome.part,
             "precision": outcome.record.key.precision,
             "built": outcome.built,
             "build_s": outcome.record.build_s,

@@ -13,9 +13,14 @@ import sys
 from emotirt.bundle.store import Bundle
 from emotirt.engine.backend import gpu_stages
 from emotirt.errors import BackendUnavailable
+from emotirt.runtime.open import default_threads
 from emotirt.runtime.trt_open import missing_stages, needed_stages, parsed_name
 
 logger = logging.getLogger(__name__)
+
+
+MOST_JOBS = 8
+"""Plans built at once; each takes a core and a gigabyte of memory."""
 
 
 def make_missing_plans(bundle: Bundle, backend: str) -> None:
@@ -35,6 +40,7 @@ def make_missing_plans(bundle: Bundle, backend: str) -> None:
         "building the %s plans of %s for %s; this takes minutes, once", precision, ", ".join(missing), target
     )
     command = [sys.executable, "-m", "emotirt", "build", "--target", target, "--precision", precision]
+    command += ["--jobs", str(min(MOST_JOBS, default_threads()))]
     command += ["--bundle", str(bundle.path), *(word for stage in missing for word in ("--stage", stage))]
     done = subprocess.run(command, check=False, stdout=sys.stderr.fileno() if _has_file(sys.stderr) else None)
     if done.returncode != 0:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -67,12 +67,12 @@ class BucketedStages:
         self.device.launch(launch)
         self.read(launch.outputs[:1])
 
-    def launch_for(self, stage: str, sizes: Mapping[str, int]) -> Launch:
-        """Return what computes these sizes.
+    def launch_for(self, stage: str, sizes: Mapping[str, int], kept: Collection[str] = ()) -> Launch:
+        """Return what computes these sizes, those of the axes ``kept`` without padding.
 
         Raises: OutOfProfile: no bucket holds them.
         """
-        bucket = self.stages[stage].shapes.bucket(sizes)
+        bucket = self.stages[stage].shapes.bucket(sizes, kept)
         launch = self._launches.get(bucket)
         if launch is None:
             launch = self._layout.launch(bucket)

@@ -6,7 +6,8 @@ rounded up to few; where it has none, they stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 
 from emotirt.bundle.contract import DECODER, PROMPT_ENCODER, REFERENCE_ENCODER, TEXT_ENCODER, VOCODER
@@ -30,6 +31,14 @@ STEPS = {
     FRAMES: (32, 64, 96, 128, 192, 256, 384, 512, 640, 768, 1024, 1536, 2048, 3072, 4096),
 }
 """Sizes that are rounded up to: near enough that little is padded, few enough that each comes again."""
+WIDE_STEPS = {
+    BATCH: STEPS[BATCH],
+    TOKENS: (32, 64, 128, 192, 256, 512),
+    FRAMES: (128, 192, 256, 384, 512, 1024, 2048, 4096),
+}
+"""The same where the profile is for batches: batch, tokens and frames together would make too many otherwise."""
+WINDOW_BATCHES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
+"""Windows that a vocoder takes at once: the one axis that it is padded along, and the dearest of all."""
 
 Sizes = tuple[tuple[str, int], ...]
 """Axis and size, in the order of the axes."""
@@ -91,21 +100,28 @@ class StageShapes:
         self.profiles = tuple(_ranges(specs, profile) for profile in profiles)
         self._padded = PADDED_AXES[stage]
 
-    def bucket(self, sizes: Mapping[str, int]) -> Bucket:
-        """Return the bucket of the first profile that holds these sizes.
+    @classmethod
+    def joined(cls, parts: Sequence[StageShapes]) -> StageShapes:
+        """Return what several plans of one stage can take, in their order."""
+        made = copy(parts[0])
+        made.profiles = tuple(ranges for part in parts for ranges in part.profiles)
+        return made
+
+    def bucket(self, sizes: Mapping[str, int], kept: Collection[str] = ()) -> Bucket:
+        """Return the bucket of the first profile that holds these sizes, those of the axes ``kept`` as they are.
 
         Raises: OutOfProfile: none does.
         """
         for index, ranges in enumerate(self.profiles):
-            found = self._within(index, ranges, sizes)
+            found = self._within(index, ranges, sizes, kept)
             if found is not None:
                 return found
         wanted = ", ".join(f"{axis} {sizes[axis]}" for axis in self.axes)
         raise OutOfProfile(f"stage {self.stage} has no optimization profile for {wanted}; they cover {self._covered()}")
 
-    def holds(self, sizes: Mapping[str, int]) -> bool:
-        """Say whether some profile holds these sizes."""
-        return any(self._within(index, ranges, sizes) for index, ranges in enumerate(self.profiles))
+    def holds(self, sizes: Mapping[str, int], kept: Collection[str] = ()) -> bool:
+        """Say whether some profile holds these sizes; see ``bucket``."""
+        return any(self._within(index, ranges, sizes, kept) for index, ranges in enumerate(self.profiles))
 
     def most(self, axis: str, **fixed: int) -> int:
         """Return the largest size of an axis in the profiles that hold the ``fixed`` sizes; 0 where none does."""
@@ -120,12 +136,15 @@ class StageShapes:
         """Return the largest sizes of every profile, for which buffers have to be large enough."""
         return tuple({axis: ranges[axis].most for axis in self.axes} for ranges in self.profiles)
 
-    def _within(self, index: int, ranges: Mapping[str, AxisRange], sizes: Mapping[str, int]) -> Bucket | None:
+    def _within(
+        self, index: int, ranges: Mapping[str, AxisRange], sizes: Mapping[str, int], kept: Collection[str] = ()
+    ) -> Bucket | None:
         rounded = {}
+        steps = STEPS if ranges[BATCH].most == 1 else WIDE_STEPS
         for axis in self.axes:
             size = sizes[axis]
-            if axis in self._padded:
-                step = ranges[axis].rounded(size, STEPS[axis])
+            if axis in self._padded and axis not in kept:
+                step = ranges[axis].rounded(size, WINDOW_BATCHES if self.stage == VOCODER else steps[axis])
             else:
                 step = size if ranges[axis].holds(size) else None
             if step is None:
@@ -142,30 +161,30 @@ class StageShapes:
 
 
 USUAL_BATCHES = (1, 2, 4, 8, 16, 32)
-USUAL_TOKENS = STEPS[TOKENS][:9]
 USUAL_FRAMES_PER_TOKEN = (3, 8)
 """A fast and a slow speaker; what lies outside is set up when it comes."""
 
 
 def usual_buckets(shapes: StageShapes) -> list[Bucket]:
     """Return the buckets that most calls will run in: every one that comes again, with likely sizes."""
-    found = dict.fromkeys(
-        shapes.bucket(sizes) for sizes in _usual_sizes(shapes) if shapes.holds(sizes) and shapes.bucket(sizes).recurs
-    )
-    return list(found)
+    kept = (TOKENS,) if shapes.stage == DECODER else ()
+    """The decoder reads what the text encoder wrote, and so has its number of tokens."""
+    found = dict.fromkeys(shapes.bucket(sizes, kept) for sizes in _usual_sizes(shapes) if shapes.holds(sizes, kept))
+    return [bucket for bucket in found if bucket.recurs]
 
 
 def _usual_sizes(shapes: StageShapes) -> Iterator[dict[str, int]]:
     if shapes.stage == VOCODER:
         widths = {ranges[FRAMES].most for ranges in shapes.profiles}
-        yield from ({BATCH: batch, FRAMES: width} for batch in USUAL_BATCHES for width in sorted(widths))
+        yield from ({BATCH: batch, FRAMES: width} for batch in WINDOW_BATCHES for width in sorted(widths))
+    elif shapes.stage in (TEXT_ENCODER, PROMPT_ENCODER):
+        yield from ({BATCH: batch, TOKENS: tokens} for batch in USUAL_BATCHES for tokens in WIDE_STEPS[TOKENS][:4])
     elif shapes.stage == DECODER:
         fast, slow = USUAL_FRAMES_PER_TOKEN
-        for tokens in USUAL_TOKENS:
-            likely = (frames for frames in STEPS[FRAMES] if fast * tokens <= frames <= slow * tokens)
-            yield from ({BATCH: 1, TOKENS: tokens, FRAMES: frames} for frames in likely)
-    elif shapes.stage in (TEXT_ENCODER, PROMPT_ENCODER):
-        yield from ({BATCH: batch, TOKENS: tokens} for batch in USUAL_BATCHES[:5] for tokens in USUAL_TOKENS)
+        for batch in USUAL_BATCHES:
+            for tokens in WIDE_STEPS[TOKENS][: 5 if batch == 1 else 3]:
+                likely = (frames for frames in STEPS[FRAMES] if fast * tokens <= frames <= slow * tokens)
+                yield from ({BATCH: batch, TOKENS: tokens, FRAMES: frames} for frames in likely)
 
 
 def sizes_of(specs: Sequence[TensorSpec], feeds: Mapping[str, Array]) -> dict[str, int]:

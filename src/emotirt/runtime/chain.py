@@ -112,13 +112,8 @@ class Chain:
         return _Decoded(marked, frames, launch, None)
 
     def _decoder_on(self, text: Launch, frames: int) -> Launch:
-        """Return the decoder's bucket that reads what ``text`` wrote where it lies."""
-        wanted = text.bucket.axes | {FRAMES: frames}
-        launch = self._stages.launch_for(DECODER, wanted)
-        found = launch.bucket.axes
-        if any(found[axis] != size for axis, size in text.bucket.sizes):
-            raise OutOfProfile(f"the decoder has no bucket of {wanted}, the nearest is {found}")
-        return launch
+        """Return the decoder's bucket that reads what ``text`` wrote where it lies; OutOfProfile where none does."""
+        return self._stages.launch_for(DECODER, text.bucket.axes | {FRAMES: frames}, tuple(text.bucket.axes))
 
     def _decoded_by_host(
         self, hidden: FloatArray, durations: FloatArray, frames: Sequence[int], lengths: Array

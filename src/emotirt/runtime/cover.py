@@ -6,8 +6,10 @@ and so a handful of widths serve utterances of every length.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from emotirt.errors import OutOfProfile
-from emotirt.runtime.buckets import BATCH, FRAMES, StageShapes
+from emotirt.runtime.buckets import BATCH, FRAMES, WINDOW_BATCHES, StageShapes
 from emotirt.types import Window
 
 
@@ -28,7 +30,13 @@ def covering_windows(frame_count: int, context_frames: int, shapes: StageShapes)
     fitting = [windows for windows in (whole, *choices) if windows]
     if not fitting:
         raise OutOfProfile(f"no width of the vocoder's profiles covers an utterance of {frame_count} frames")
-    return min(fitting, key=lambda windows: (len(windows) * (windows[0].stop - windows[0].start), len(windows)))
+    return min(fitting, key=_work)
+
+
+def _work(windows: Sequence[Window]) -> tuple[int, int]:
+    """Count the frames that are computed, with the windows that only fill a batch up, and then the windows."""
+    count = next((step for step in WINDOW_BATCHES if step >= len(windows)), len(windows))
+    return count * (windows[0].stop - windows[0].start), len(windows)
 
 
 def windows_of_width(frame_count: int, context_frames: int, width: int) -> list[Window]:
@@ -47,5 +55,7 @@ def windows_of_width(frame_count: int, context_frames: int, width: int) -> list[
 
 
 def _widths(shapes: StageShapes) -> list[int]:
-    """Return the widths that kernels were chosen for alone, and the largest of each range."""
-    return sorted({ranges[FRAMES].most for ranges in shapes.profiles})
+    """Return the widths that kernels were chosen for alone, where there are any, else the largest of each range."""
+    frames = [ranges[FRAMES] for ranges in shapes.profiles]
+    alone = {found.most for found in frames if found.least == found.most}
+    return sorted(alone or {found.most for found in frames})

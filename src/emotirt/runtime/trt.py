@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -34,19 +34,19 @@ MOST_RECORDED = 256
 
 @dataclass(frozen=True, slots=True)
 class LoadedStage:
-    """A plan on the device; may be used by several slots.
+    """The plans of a stage on the device; may be used by several slots.
 
     Attributes:
         stage: name.
-        engine: of TensorRT.
-        specs: shapes and types as the plan has them.
+        places: of every profile of ``specs``: the engine of TensorRT that has it, and its index there.
+        specs: shapes and types as the plans have them.
         activation_bytes: that a context needs.
         shares_profiles: whether several contexts may use one profile at once, without which there is one slot and no
             context, and so no graph, for each bucket.
     """
 
     stage: str
-    engine: Any
+    places: tuple[tuple[Any, int], ...]
     specs: StageSpecs
     activation_bytes: int
     shares_profiles: bool
@@ -109,7 +109,8 @@ class PlanLoader:
         if not shares:
             logger.warning("the plan of stage %s was built without profile sharing and runs without CUDA graphs", stage)
         specs = specs_of(self.module, engine, stage, contract)
-        return LoadedStage(stage, engine, specs, trt_api.activation_bytes(engine), shares)
+        places = tuple((engine, index) for index in range(len(specs.shapes.profiles)))
+        return LoadedStage(stage, places, specs, trt_api.activation_bytes(engine), shares)
 
     def _runtime_with_code(self) -> Any:
         if self._trusting is None:
@@ -124,6 +125,26 @@ class PlanLoader:
             return trt_api.shares_profiles(self.module, engine, memory.address, memory.size_bytes)
         finally:
             memory.close()
+
+
+def joined_stage(parts: Sequence[LoadedStage]) -> LoadedStage:
+    """Make one stage of its plans, whose profiles follow each other.
+
+    Raises: PlanUnusable: they take or give different types.
+    """
+    first = parts[0]
+    if any((part.specs.inputs, part.specs.outputs) != (first.specs.inputs, first.specs.outputs) for part in parts):
+        raise PlanUnusable(
+            f"the plans of stage {first.stage} have tensors of different types; build them again", "foreign"
+        )
+    shapes = StageShapes.joined([part.specs.shapes for part in parts])
+    return LoadedStage(
+        first.stage,
+        tuple(place for part in parts for place in part.places),
+        replace(first.specs, shapes=shapes),
+        max(part.activation_bytes for part in parts),
+        all(part.shares_profiles for part in parts),
+    )
 
 
 def specs_of(module: Any, engine: Any, stage: str, contract: StageContract) -> StageSpecs:
@@ -310,10 +331,11 @@ class TrtDevice:
 
     def _context(self, bucket: Bucket) -> Any:
         """Return a new context on a bucket's profile."""
-        context = trt_api.context_without_memory(self._loader.module, self._stages[bucket.stage].engine)
+        engine, index = self._stages[bucket.stage].places[bucket.profile]
+        context = trt_api.context_without_memory(self._loader.module, engine)
         if context is not None:
             trt_api.give_memory(context, self._activations.address, self._activations.size_bytes)
-        if context is None or not trt_api.select_profile(context, bucket.profile, self._stream.handle):
+        if context is None or not trt_api.select_profile(context, index, self._stream.handle):
             cuda.raise_pending(f"stage {bucket.stage} cannot be prepared")
             raise BackendError(f"no context for stage {bucket.stage}, profile {bucket.profile}: {self._said()}")
         self._stream.wait()

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from emotirt.bundle.contract import stage_contract
 from emotirt.bundle.plan_cache import PlanCache
 from emotirt.bundle.plans import FP16, PRECISIONS, PlanPlace, PlanRecord, stage_precision
-from emotirt.bundle.profiles import plan_key
+from emotirt.bundle.profiles import plan_keys, plan_profiles
 from emotirt.bundle.store import Bundle
 from emotirt.errors import BackendError, BackendUnavailable
 from emotirt.runtime import cuda
@@ -18,8 +18,8 @@ from emotirt.runtime.fused import PARTS
 from emotirt.runtime.gpu import Gpu, find_gpu
 from emotirt.runtime.layout import Layout
 from emotirt.runtime.pool import SlotPool, SlotRunner, runner_on, slot_on
-from emotirt.runtime.tensorrt_library import REMEDIES, TARGETS, Library, is_installed, load_library
-from emotirt.runtime.trt import LoadedStage, PlanLoader, TrtDevice
+from emotirt.runtime.tensorrt_library import REMEDIES, TARGET_RTX, TARGETS, Library, is_installed, load_library
+from emotirt.runtime.trt import LoadedStage, PlanLoader, TrtDevice, joined_stage
 
 logger = logging.getLogger(__name__)
 
@@ -73,7 +73,8 @@ def missing_stages(bundle: Bundle, stages: Sequence[str], backend: str) -> list[
         raise BackendUnavailable(cuda.PACKAGE_HINT)
     gpu = find_gpu()
     records = PlanCache().records()
-    return [stage for stage in stages if not _has_plan(records, bundle, stage, precision, gpu)]
+    is_measured = target != TARGET_RTX
+    return [stage for stage in stages if not _has_plans(records, bundle, stage, precision, gpu, is_measured)]
 
 
 def open_pool(
@@ -150,20 +151,27 @@ def _loaded(
 ) -> LoadedStage:
     gpu = find_gpu()
     place = PlanPlace(library.adapter, library.version, gpu.name, (gpu.compute_capability,))
-    stored = cache.find(plan_key(bundle.manifest, stage, precision, place))
-    return loader.load(stored, stage_contract(stage, bundle.manifest.dimensions))
+    contract = stage_contract(stage, bundle.manifest.dimensions)
+    keys = plan_keys(bundle.manifest, stage, precision, place)
+    return joined_stage([loader.load(cache.find(key), contract) for key in keys])
 
 
-def _has_plan(records: Sequence[PlanRecord], bundle: Bundle, stage: str, precision: str, gpu: Gpu) -> bool:
+def _has_plans(
+    records: Sequence[PlanRecord], bundle: Bundle, stage: str, precision: str, gpu: Gpu, is_measured: bool
+) -> bool:
     entry = bundle.manifest.stages.get(stage)
-    return entry is not None and any(
-        record.key.stage == stage
+    if entry is None:
+        return False
+    there = {
+        record.key.profiles
+        for record in records
+        if record.key.stage == stage
         and record.key.graph_sha256 == entry.sha256
         and record.key.precision == stage_precision(stage, precision)
         and record.key.gpu_name in ("", gpu.name)
         and gpu.compute_capability in record.key.compute_capabilities
-        for record in records
-    )
+    }
+    return there.issuperset(plan_profiles(bundle.manifest, stage, is_measured))
 
 
 def _close(devices: Sequence[TrtDevice]) -> None:

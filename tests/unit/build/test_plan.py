@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from emotirt.build.plan import PlanBuilder, build_plan
+from emotirt.build.plan import PlanBuilder, PlanOutcome, build_plan
 from emotirt.build.plan_adapter import PlanOptions, PlanOrder
 from emotirt.build.plan_graph import plan_graph, summed_by_products
 from emotirt.build.plan_network import Messages, PhaseTree, create_builder
@@ -66,6 +66,12 @@ def order(graph: bytes, profile: Profile = MEL) -> PlanOrder:
     return PlanOrder("vocoder", FLOAT32, graph, (profile,), ("8.6",))
 
 
+def made(builder: PlanBuilder, bundle: Bundle) -> PlanOutcome:
+    """The only plan of the quick stage."""
+    (outcome,) = builder.plans(bundle, FP16, (STAGE,))
+    return outcome
+
+
 def names(cache: PlanCache) -> set[str]:
     return {path.name for path in cache.directory.iterdir() if path.suffix != ".lock"}
 
@@ -79,7 +85,8 @@ def test_stages_of_a_small_bundle_become_plans(opened_bundle: Bundle, builder: P
         assert outcome.built
         assert (record.key.precision, record.key.compute_capabilities) == (FP16, ("8.9",))
         assert record.key.graph_sha256 == opened_bundle.manifest.stages[record.key.stage].sha256
-        assert cache.load(builder.key(opened_bundle, record.key.stage, FP16)).record == record
+        (key,) = builder.keys(opened_bundle, record.key.stage, FP16)
+        assert cache.load(key).record == record
         steps = shown[record.key.stage]
         assert steps == sorted(steps)
         assert steps[-1] == 1.0
@@ -91,11 +98,11 @@ def test_stages_of_a_small_bundle_become_plans(opened_bundle: Bundle, builder: P
 def test_a_plan_for_more_gpus_serves_fewer(opened_bundle: Bundle, library: Library, cache: PlanCache) -> None:
     wide = PlanBuilder(library, cache)
     assert wide.place.compute_capabilities == ("8.6", "8.9", "12.0")
-    assert wide.plan(opened_bundle, STAGE, FP16).built
+    assert made(wide, opened_bundle).built
     narrow = PlanBuilder(library, cache, PlanOptions(compute_capabilities=("8.6",)))
-    assert not narrow.plan(opened_bundle, STAGE, FP16).built
+    assert not made(narrow, opened_bundle).built
     other = PlanBuilder(library, cache, PlanOptions(compute_capabilities=("8.0",)))
-    outcome = other.plan(opened_bundle, STAGE, FP16)
+    outcome = made(other, opened_bundle)
     assert outcome.built
     assert "compute capability 8.6, 8.9, 12.0, needed is 8.0" in outcome.note
 
@@ -103,10 +110,10 @@ def test_a_plan_for_more_gpus_serves_fewer(opened_bundle: Bundle, library: Libra
 def test_a_plan_cut_in_half_is_built_anew(
     opened_bundle: Bundle, builder: PlanBuilder, cache: PlanCache, caplog: pytest.LogCaptureFixture
 ) -> None:
-    first = builder.plan(opened_bundle, STAGE, FP16).record
+    first = made(builder, opened_bundle).record
     os.truncate(cache.plan_path(first.key), first.plan_bytes // 2)
     with caplog.at_level(logging.WARNING, "emotirt.build.plan"):
-        outcome = builder.plan(opened_bundle, STAGE, FP16)
+        outcome = made(builder, opened_bundle)
     assert outcome.built
     assert f"is truncated: it has {first.plan_bytes // 2} of {first.plan_bytes} bytes; building it anew" in caplog.text
     assert cache.load(first.key).record == outcome.record
@@ -152,9 +159,11 @@ def test_what_cannot_be_asked_for(opened_bundle: Bundle, builder: PlanBuilder, c
         PlanBuilder(load_library(TARGET_RTX), cache, PlanOptions(version_compatible=True))
     with pytest.raises(PlanFailed, match="has no stage 'vocodre'; it has"):
         list(builder.plans(opened_bundle, FP16, ["vocodre"]))
+    with pytest.raises(PlanFailed, match="reference_encoder has no plan 2: it has 1, counted from 1"):
+        list(builder.plans(opened_bundle, FP16, [STAGE], part=2))
     with pytest.raises(PlanFailed, match="decoder is not offered in int8"):
-        builder.plan(opened_bundle, "decoder", INT8)
-    assert names(cache) == set()
+        plan_graph(opened_bundle.stage_bytes("decoder"), "decoder", INT8, None)
+    assert not cache.directory.exists()
 
 
 @pytest.mark.parametrize("adapter", [TENSORRT, TENSORRT_8])

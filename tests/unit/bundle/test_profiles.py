@@ -6,9 +6,16 @@ import pytest
 
 from emotirt.bundle.contract import STAGES, stage_contract
 from emotirt.bundle.manifest import Manifest, check_manifest, json_from_manifest, manifest_from_json
-from emotirt.bundle.profiles import covering_profile, stage_profiles, window_widths_frames
+from emotirt.bundle.profiles import (
+    STATIC_TOKENS,
+    covering_profile,
+    plan_profiles,
+    stage_profiles,
+    window_widths_frames,
+)
 from emotirt.bundle.store import default_bundle_path, open_bundle
 from emotirt.errors import ManifestInvalid
+from emotirt.runtime.buckets import StageShapes
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +47,26 @@ def test_vocoder_widths_are_static_and_preferred(manifest: Manifest) -> None:
     assert dynamic is not None
     assert not profiles[dynamic].ranges["mel"].is_static
     assert covering_profile(profiles, {"mel": (1, 80, 5000)}) is None
+
+
+def test_plans_hold_all_profiles_between_them(manifest: Manifest) -> None:
+    for stage, entry in manifest.stages.items():
+        profiles = stage_profiles(manifest, stage)
+        assert plan_profiles(manifest, stage, is_measured=False) == (profiles,)
+        for size_bytes, most in ((1_000_000, len(profiles)), (80_000_000, 2), (200_000_000, 1)):
+            sized = replace(manifest, stages={**manifest.stages, stage: replace(entry, bytes=size_bytes)})
+            plans = plan_profiles(sized, stage, is_measured=True)
+            assert 1 <= len(plans) <= most
+            assert sorted(map(str, profiles)) == sorted(str(profile) for plan in plans for profile in plan)
+
+
+def test_ordinary_speech_of_every_static_text_has_a_static_mel(manifest: Manifest) -> None:
+    specs = stage_contract("decoder", manifest.dimensions).inputs
+    shapes = StageShapes("decoder", specs, stage_profiles(manifest, "decoder"))
+    for tokens in STATIC_TOKENS:
+        frames = int(0.07 * tokens * manifest.sample_rate_hz / manifest.hop_samples)
+        bucket = shapes.bucket({"batch": 1, "tokens": tokens, "frames": frames}, ("tokens",))
+        assert stage_profiles(manifest, "decoder")[bucket.profile].is_static
 
 
 def test_a_manifest_may_name_its_own(manifest: Manifest) -> None:

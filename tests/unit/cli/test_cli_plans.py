@@ -16,6 +16,8 @@ from emotirt.bundle.plans import FP16
 from emotirt.bundle.store import Bundle
 from emotirt.cli.doctor_gpu import gpu_findings, plan_findings
 from emotirt.cli.main import main
+from emotirt.cli.plan_jobs import build_parts
+from emotirt.errors import PlanFailed
 from emotirt.runtime.tensorrt_library import TARGET_RTX, TARGET_TENSORRT, is_installed
 
 needs_rtx = pytest.mark.skipif(not is_installed(TARGET_RTX), reason="TensorRT for RTX is not installed")
@@ -35,7 +37,7 @@ def test_plans_are_built_once_and_told(tiny_bundle: Path, tmp_path: Path, capsys
     cache, results = tmp_path / "cache", tmp_path / "results"
     assert main(command(tiny_bundle, cache, "--compute-capability", "8.9", "--result", str(results))) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[0].startswith("reference_encoder  fp16     built in ")
+    assert lines[0].startswith("reference_encoder    fp16     built in ")
     assert lines[1] == f"1 plans for 8.9 in {cache}"
     (path,) = results.iterdir()
     result = json.loads(path.read_text(encoding="utf-8"))
@@ -43,6 +45,25 @@ def test_plans_are_built_once_and_told(tiny_bundle: Path, tmp_path: Path, capsys
     assert [plan["stage"] for plan in result["details"]["plans"]] == ["reference_encoder"]
     assert main(command(tiny_bundle, cache, "--compute-capability", "8.9", "--precision", FP16)) == 0
     assert "in the cache" in capsys.readouterr().out
+
+
+@needs_rtx
+def test_plans_are_built_side_by_side(
+    tiny_bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    cache = tmp_path / "cache"
+    line = command(tiny_bundle, cache, "--stage", "decoder", "--compute-capability", "8.9", "--jobs", "2")
+    assert main(line) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert ["built in" in item for item in said] == [True, True, False]
+    assert main(line) == 0
+    assert "built in" not in capsys.readouterr().out
+    options = ["--target", TARGET_RTX, "--bundle", str(tiny_bundle), "--cache", str(cache)]
+    done: list[tuple[str, int]] = []
+    with pytest.raises(PlanFailed, match=r"plan 9 of stage decoder could not be built: .*it has 1, counted from 1"):
+        build_parts([("decoder", 1), ("decoder", 9)], options, 2, done.append)
+    assert done in ([], [("decoder", 1)])
 
 
 @needs_rtx

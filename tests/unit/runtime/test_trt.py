@@ -6,6 +6,7 @@ import hashlib
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from types import ModuleType
 from typing import Any
 
@@ -17,8 +18,8 @@ from tests.unit.runtime.test_bucketed import Parts, text_feeds
 from emotirt.bundle.contract import DECODER, SPEAKING_STAGES, TEXT_ENCODER, VOCODER, stage_contract
 from emotirt.bundle.manifest import Manifest
 from emotirt.bundle.plan_cache import StoredPlan
-from emotirt.bundle.plans import FP16, TENSORRT, TENSORRT_8, PlanPlace, PlanRecord
-from emotirt.bundle.profiles import plan_key, stage_profiles
+from emotirt.bundle.plans import FP16, TENSORRT, TENSORRT_8, PlanKey, PlanPlace, PlanRecord
+from emotirt.bundle.profiles import plan_keys
 from emotirt.bundle.store import Bundle
 from emotirt.errors import BackendError, DeviceFault, DeviceOutOfMemory, PlanUnusable
 from emotirt.runtime import cuda, trt_api
@@ -26,7 +27,7 @@ from emotirt.runtime.fused import ACOUSTIC, SPEECH
 from emotirt.runtime.layout import MEL_BY_CHANNEL, Layout
 from emotirt.runtime.pool import SlotPool, runner_on, slot_on
 from emotirt.runtime.tensorrt_library import Library
-from emotirt.runtime.trt import PlanLoader, TrtDevice
+from emotirt.runtime.trt import PlanLoader, TrtDevice, joined_stage
 from emotirt.runtime.trt_open import describe
 from emotirt.types import TensorSpec
 
@@ -37,11 +38,21 @@ class Gpu:
     def __init__(self, parts: Parts, runtime: SimulatedCuda, adapter: str = TENSORRT) -> None:
         self.manifest = parts.bundle.manifest
         self.runtime = runtime
-        self.engines = {stage: self._engine(parts, stage, adapter) for stage in SPEAKING_STAGES}
-        module = simulated_tensorrt({stage.encode(): engine for stage, engine in self.engines.items()})
+        self.plans = {stage: stored(self.manifest, stage) for stage in SPEAKING_STAGES}
+        made = {
+            plan.data: self._engine(parts, plan.record.key, adapter) for plans in self.plans.values() for plan in plans
+        }
+        self.engines = {stage: [made[plan.data] for plan in plans] for stage, plans in self.plans.items()}
+        module = simulated_tensorrt(made)
         self.loader = PlanLoader(Library(adapter, "0", module))
 
-    def _engine(self, parts: Parts, stage: str, adapter: str) -> SimulatedEngine:
+    @property
+    def contexts(self) -> int:
+        """How many were made of all plans."""
+        return sum(engine.contexts for engines in self.engines.values() for engine in engines)
+
+    def _engine(self, parts: Parts, key: PlanKey, adapter: str) -> SimulatedEngine:
+        stage = key.stage
         contract = stage_contract(stage, self.manifest.dimensions)
         whole = "int32" if adapter == TENSORRT_8 else "int64"
         inputs = [TensorSpec(s.name, whole if s.dtype == "int64" else s.dtype, s.shape) for s in contract.inputs]
@@ -49,13 +60,14 @@ class Gpu:
         if stage == DECODER and adapter != TENSORRT_8:  # so that a plan without that output is seen too
             outputs.insert(0, TensorSpec(MEL_BY_CHANNEL, "float32", ("batch", self.manifest.mel.n_mels, "frames")))
             extra[MEL_BY_CHANNEL] = lambda made: made["mel"].transpose(0, 2, 1)
-        profiles = stage_profiles(self.manifest, stage)
-        return SimulatedEngine(self.runtime, parts.exact[stage], (inputs, outputs), profiles, extra)
+        return SimulatedEngine(self.runtime, parts.exact[stage], (inputs, outputs), key.profiles, extra)
 
     def pool(self, slots: int = 1, most_recorded: int = 50) -> SlotPool:
         loaded = {
-            stage: self.loader.load(stored(self.manifest, stage), stage_contract(stage, self.manifest.dimensions))
-            for stage in SPEAKING_STAGES
+            stage: joined_stage(
+                [self.loader.load(plan, stage_contract(stage, self.manifest.dimensions)) for plan in plans]
+            )
+            for stage, plans in self.plans.items()
         }
         specs = {stage: item.specs for stage, item in loaded.items()}
         layout = Layout(specs, self.manifest.hop_samples)
@@ -64,11 +76,15 @@ class Gpu:
         return SlotPool(ready, lambda: [device.close() for device in self.devices] and None)
 
 
-def stored(manifest: Manifest, stage: str, data: bytes | None = None, version_compatible: bool = False) -> StoredPlan:
-    """A plan as the cache gives it; its bytes are the stage's name unless others are given."""
-    key = plan_key(manifest, stage, FP16, PlanPlace(TENSORRT, "0", "", ("9.0",)), version_compatible)
-    data = stage.encode() if data is None else data
-    return StoredPlan(PlanRecord(key, hashlib.sha256(data).hexdigest(), len(data), "", 0.0), data)
+def stored(manifest: Manifest, stage: str, version_compatible: bool = False) -> list[StoredPlan]:
+    """The plans of a stage as the cache gives them; the bytes of each are the stage's name and its number."""
+    keys = plan_keys(manifest, stage, FP16, PlanPlace(TENSORRT, "0", "", ("9.0",)), version_compatible)
+    return [with_data(PlanRecord(key, "", 0, "", 0.0), f"{stage} {index}".encode()) for index, key in enumerate(keys)]
+
+
+def with_data(record: PlanRecord, data: bytes) -> StoredPlan:
+    """A plan as the cache gives it."""
+    return StoredPlan(replace(record, plan_sha256=hashlib.sha256(data).hexdigest(), plan_bytes=len(data)), data)
 
 
 @pytest.fixture
@@ -113,11 +129,11 @@ def test_nothing_is_allocated_once_every_bucket_was_seen(parts: Parts, runtime: 
     requests = [text_feeds(parts.bundle, (5 + 7 * index,)) for index in range(6)]
     for feeds in requests:
         runner.run(feeds)
-    allocations, contexts = runtime.allocations, sum(engine.contexts for engine in gpu.engines.values())
+    allocations, contexts = runtime.allocations, gpu.contexts
     for feeds in requests * 2:
         runner.run(feeds)
     assert runtime.allocations == allocations
-    assert sum(engine.contexts for engine in gpu.engines.values()) == contexts
+    assert gpu.contexts == contexts
     (described,) = describe(pool)
     assert {graph["stage"] for graph in described["graphs"]} >= {TEXT_ENCODER, DECODER}  # type: ignore[attr-defined]
     runner.close()
@@ -130,21 +146,22 @@ def test_nothing_is_allocated_once_every_bucket_was_seen(parts: Parts, runtime: 
 def test_graphs_are_bounded_and_the_one_used_longest_ago_goes(parts: Parts, runtime: SimulatedCuda) -> None:
     gpu = Gpu(parts, runtime)
     runner = runner_on(gpu.pool(most_recorded=3), TEXT_ENCODER, parts.bundle.manifest)
-    for length in (10, 30, 40, 10, 60):
+    for length in (10, 40, 100, 10, 150):
         runner.run(text_feeds(parts.bundle, (length,)))
-    assert [bucket.axes["tokens"] for bucket in gpu.devices[0].recorded] == [48, 16, 64]
+    assert [bucket.axes["tokens"] for bucket in gpu.devices[0].recorded] == [128, 32, 192]
 
 
 def test_a_bucket_that_cannot_be_recorded_is_computed_all_the_same(parts: Parts, runtime: SimulatedCuda) -> None:
     gpu = Gpu(parts, runtime)
-    gpu.engines[TEXT_ENCODER].refuses_recording = True
+    for engine in gpu.engines[TEXT_ENCODER]:
+        engine.refuses_recording = True
     runner = runner_on(gpu.pool(), TEXT_ENCODER, parts.bundle.manifest)
     feeds = text_feeds(parts.bundle, (12, 20))
     expected = parts.exact[TEXT_ENCODER].run(feeds)
     for _ in range(2):
         np.testing.assert_array_equal(runner.run(feeds)["durations"], expected["durations"])
     assert gpu.devices[0].recorded == {}
-    assert gpu.engines[TEXT_ENCODER].contexts == 1
+    assert gpu.contexts == 1
 
 
 def test_a_recording_that_turns_out_spoiled_at_its_end_is_done_without(parts: Parts, runtime: SimulatedCuda) -> None:
@@ -161,9 +178,11 @@ def test_a_recording_that_turns_out_spoiled_at_its_end_is_done_without(parts: Pa
 
 def test_a_plan_that_does_not_share_its_profiles_runs_without_graphs(parts: Parts, runtime: SimulatedCuda) -> None:
     gpu = Gpu(parts, runtime, TENSORRT_8)
-    gpu.engines[TEXT_ENCODER].shares = False
+    for engine in gpu.engines[TEXT_ENCODER]:
+        engine.shares = False
     pool = gpu.pool()
-    gpu.engines[TEXT_ENCODER].contexts = 0  # those of the question are gone
+    for engine in gpu.engines[TEXT_ENCODER]:
+        engine.contexts = 0  # those of the question are gone
     runner = runner_on(pool, TEXT_ENCODER, parts.bundle.manifest)
     for length in (12, 20, 50):
         feeds = text_feeds(parts.bundle, (length,))
@@ -176,9 +195,9 @@ def test_usual_buckets_are_set_up_before_the_first_call(parts: Parts, runtime: S
     pool = gpu.pool(most_recorded=200)
     count = pool.prepare()
     assert count == sum(len(device.recorded) for device in gpu.devices)
-    contexts = sum(engine.contexts for engine in gpu.engines.values())
+    contexts = gpu.contexts
     runner_on(pool, SPEECH, parts.bundle.manifest).run(text_feeds(parts.bundle, (60,)))
-    assert sum(engine.contexts for engine in gpu.engines.values()) <= contexts + 2  # a decoder's length, a window's
+    assert gpu.contexts <= contexts + 2  # a decoder's length, a window's
 
 
 def test_slots_compute_side_by_side_without_mixing(parts: Parts, runtime: SimulatedCuda) -> None:
@@ -194,12 +213,14 @@ def test_slots_compute_side_by_side_without_mixing(parts: Parts, runtime: Simula
 def test_what_tensorrt_refuses_is_said_in_its_words(parts: Parts, runtime: SimulatedCuda) -> None:
     gpu = Gpu(parts, runtime)
     contract = stage_contract(VOCODER, parts.bundle.manifest.dimensions)
+    plan = gpu.plans[VOCODER][0]
     with pytest.raises(PlanUnusable, match=r"vocoder: magic tag differs; build it again"):
-        gpu.loader.load(stored(gpu.manifest, VOCODER, b"cut"), contract)
+        gpu.loader.load(with_data(plan.record, b"cut"), contract)
     with pytest.raises(PlanUnusable, match=r"plan of stage vocoder takes \['durations'"):
-        gpu.loader.load(stored(gpu.manifest, VOCODER, DECODER.encode()), contract)
+        gpu.loader.load(with_data(plan.record, gpu.plans[DECODER][0].data), contract)
     runner = runner_on(gpu.pool(), VOCODER, parts.bundle.manifest)
-    gpu.engines[VOCODER].fails = True
+    for engine in gpu.engines[VOCODER]:
+        engine.fails = True
     feeds = {"mel": np.zeros((1, 80, 40), dtype=np.float32)}
     with pytest.raises(BackendError, match=r"vocoder failed on .*'frames': 40") as caught:
         runner.run(feeds)
@@ -213,11 +234,23 @@ def test_what_tensorrt_refuses_is_said_in_its_words(parts: Parts, runtime: Simul
 def test_only_plans_that_we_built_so_bring_code_along(parts: Parts, runtime: SimulatedCuda) -> None:
     gpu = Gpu(parts, runtime)
     contract = stage_contract(VOCODER, parts.bundle.manifest.dimensions)
-    carrying = CODE + VOCODER.encode()
-    assert gpu.loader.load(stored(gpu.manifest, VOCODER, carrying, version_compatible=True), contract).stage == VOCODER
+    plan = gpu.plans[VOCODER][0]
+    carrying = CODE + plan.data
+    ours = with_data(stored(gpu.manifest, VOCODER, version_compatible=True)[0].record, carrying)
+    assert gpu.loader.load(ours, contract).stage == VOCODER
     with pytest.raises(PlanUnusable, match="host code is not allowed"):
-        gpu.loader.load(stored(gpu.manifest, VOCODER, carrying), contract)
-    assert gpu.loader.load(stored(gpu.manifest, VOCODER), contract).stage == VOCODER
+        gpu.loader.load(with_data(plan.record, carrying), contract)
+    assert gpu.loader.load(plan, contract).stage == VOCODER
+
+
+def test_plans_of_one_stage_agree_about_types(parts: Parts, runtime: SimulatedCuda) -> None:
+    contract = stage_contract(TEXT_ENCODER, parts.bundle.manifest.dimensions)
+    wide, narrow = Gpu(parts, runtime), Gpu(parts, runtime, TENSORRT_8)
+    one = wide.loader.load(wide.plans[TEXT_ENCODER][0], contract)
+    joined = joined_stage([wide.loader.load(plan, contract) for plan in wide.plans[TEXT_ENCODER]])
+    assert len(joined.places) == len(joined.specs.shapes.profiles) == len(wide.plans[TEXT_ENCODER])
+    with pytest.raises(PlanUnusable, match="text_encoder have tensors of different types"):
+        joined_stage([one, narrow.loader.load(narrow.plans[TEXT_ENCODER][1], contract)])
 
 
 def test_this_tensorrt_has_the_switch_for_code() -> None:
