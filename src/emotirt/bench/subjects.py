@@ -12,6 +12,7 @@
 ``tensorrt-fp32``      TensorRT plans in float32
 ``tensorrt-fp16``      TensorRT plans in float16 with float32 islands
 ``tensorrt-int8``      the same with an INT8 vocoder
+``kernels-fp16``       TensorRT in float16, the vocoder by EmotiRT's own kernels
 =====================  ===================================================================================
 """
 
@@ -45,6 +46,7 @@ BACKENDS = {
     "tensorrt-fp32": "tensorrt@float32",
     "tensorrt-fp16": "tensorrt@fp16",
     "tensorrt-int8": "tensorrt@int8",
+    "kernels-fp16": "tensorrt@kernels",
 }
 """Ways that serving has too, and what it calls them."""
 

@@ -36,6 +36,7 @@ from emotirt.bundle.plan_cache import PlanCache, Reason
 from emotirt.bundle.plans import (
     FLOAT32,
     INT8,
+    KERNELS,
     TENSORRT,
     TENSORRT_8,
     TENSORRT_RTX,
@@ -169,11 +170,24 @@ class PlanBuilder:
 
     def _stored(self, bundle: Bundle, key: PlanKey, progress: Progress) -> PlanRecord:
         start = time.perf_counter()
+        if key.precision == KERNELS:
+            graph = bundle.stage_bytes(key.stage)
+            data = self._kernel_plan(graph, progress)
+            return self._cache.store(key, data, hashlib.sha256(graph).hexdigest(), time.perf_counter() - start)
         order = self._order(bundle, key)
         times = TimingFile(self._cache, self._cache.timing_cache_path(key.adapter, key.tensorrt_version, key.gpu_name))
         data = build_plan(self._library.module, self._adapter, order, times, progress)
         digest = hashlib.sha256(order.graph).hexdigest()
         return self._cache.store(key, data, digest, time.perf_counter() - start)
+
+    def _kernel_plan(self, graph: bytes, progress: Progress) -> bytes:
+        if not self._adapter.needs_gpu:
+            raise PlanFailed(
+                "EmotiRT's own kernels go with --target tensorrt: they are measured on the GPU that serves"
+            )
+        from emotirt.build.kernel_plan import build_kernel_plan  # needs NVRTC, which nothing else does
+
+        return build_kernel_plan(graph, progress)
 
     def _order(self, bundle: Bundle, key: PlanKey) -> PlanOrder:
         graph, typed = self._graphs(bundle, key.stage, key.precision)

@@ -23,6 +23,9 @@ ADAPTERS = (TENSORRT_8, TENSORRT, TENSORRT_RTX)
 """TensorRT 8.6; TensorRT 10 and 11; TensorRT for RTX."""
 FLOAT32, FP16, INT8 = "float32", "fp16", "int8"
 PRECISIONS = (FLOAT32, FP16, INT8)
+KERNELS = "kernels"
+"""FP16 with the vocoder by EmotiRT's own kernels instead of TensorRT's; of plans only, no graph is rewritten for it."""
+PLAN_PRECISIONS = (*PRECISIONS, KERNELS)
 
 Shape = tuple[int, ...]
 
@@ -99,7 +102,7 @@ class PlanKey:
 
     Attributes:
         stage: name.
-        precision: one of ``PRECISIONS``.
+        precision: one of ``PLAN_PRECISIONS``.
         graph_sha256: of the stage's graph as the bundle holds it, before any rewrite to the precision.
         adapter: one of ``ADAPTERS``.
         tensorrt_version: in full, as the library names itself.
@@ -181,9 +184,9 @@ class PlanRecord:
 def stage_precision(stage: str, precision: str) -> str:
     """Return the precision of a stage where a whole bundle is asked for in one.
 
-    Only the vocoder is quantized; beside an int8 vocoder the other stages compute in fp16.
+    Only the vocoder is quantized, or has kernels of our own; beside it the other stages compute in fp16.
     """
-    return FP16 if precision == INT8 and stage != VOCODER else precision
+    return FP16 if precision in (INT8, KERNELS) and stage != VOCODER else precision
 
 
 def json_from_record(record: PlanRecord) -> bytes:

@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 
 from emotirt.bundle.contract import PROMPT_ENCODER, REFERENCE_ENCODER, TEXT_ENCODER, VOCODER, stage_contract
 from emotirt.bundle.manifest import Manifest
-from emotirt.bundle.plans import TENSORRT_RTX, PlanKey, PlanPlace, Profile, Shape, ShapeRange
+from emotirt.bundle.plans import FP16, KERNELS, TENSORRT_RTX, PlanKey, PlanPlace, Profile, Shape, ShapeRange
 from emotirt.types import TensorSpec
 
 AxisRange = tuple[int, int, int]
@@ -35,6 +35,9 @@ STATIC_TOKENS = (32, 64, 128, 192)
 """Sizes of a single text that have plans of their own."""
 STATIC_TOKEN_S = 0.08
 """How long a token may be for its mel to fit: that of ordinary speech is a little shorter."""
+KERNEL_MIDDLE_BATCH, KERNEL_LONG_BATCH, KERNEL_WHOLE_FRAMES = 16, 4, 1920
+"""What our own kernels take at once: windows of two kinds, or a whole utterance; each keeps a GPU of 132
+multiprocessors busy, and more would only take more memory."""
 LARGE_STAGE_BYTES, HUGE_STAGE_BYTES = 60_000_000, 150_000_000
 """A stage whose graph is larger has two plans, for single shapes and for ranges of them; or only one."""
 MOST_TOKENS = 256
@@ -66,14 +69,20 @@ def stage_profiles(manifest: Manifest, stage: str) -> tuple[Profile, ...]:
     return tuple(profile_from_axes(axes, specs) for axes in tables)
 
 
-def plan_profiles(manifest: Manifest, stage: str, is_measured: bool) -> tuple[tuple[Profile, ...], ...]:
+def plan_profiles(
+    manifest: Manifest, stage: str, is_measured: bool, precision: str = FP16
+) -> tuple[tuple[Profile, ...], ...]:
     """Return the profiles of each plan of a stage, in their order all of ``stage_profiles``.
 
     Args:
         manifest: of the bundle.
         stage: one that the bundle has.
         is_measured: whether this TensorRT measures kernels on a GPU while it builds.
+        precision: of the stage; our own kernels take any shape, and so have profiles of their own, in one plan.
     """
+    if precision == KERNELS:
+        specs = stage_contract(stage, manifest.dimensions).inputs
+        return (tuple(profile_from_axes(axes, specs) for axes in _kernel_axes(manifest.vocoder_context_frames)),)
     profiles = stage_profiles(manifest, stage)
     size_bytes = manifest.stages[stage].bytes
     if not is_measured or size_bytes > HUGE_STAGE_BYTES:
@@ -115,7 +124,7 @@ def plan_keys(
             version_compatible,
             optimization_level,
         )
-        for profiles in plan_profiles(manifest, stage, place.adapter != TENSORRT_RTX)
+        for profiles in plan_profiles(manifest, stage, place.adapter != TENSORRT_RTX, precision)
     )
 
 
@@ -195,4 +204,19 @@ def _vocoder_axes(context_frames: int) -> tuple[Axes, ...]:
         {"batch": (2, 2, 2), "frames": (long, long, long)},
         {"batch": (1, 4, DYNAMIC_VOCODER_BATCH), "frames": (long, long, long)},
         {"batch": (1, 1, DYNAMIC_VOCODER_BATCH), "frames": (1, middle, most)},
+    )
+
+
+def _kernel_axes(context_frames: int) -> tuple[Axes, ...]:
+    """Return the shapes that our own kernels are asked for: no width is faster than another, so memory alone limits.
+
+    What comes again and again in a stream has exact widths, so that it is recorded.
+    """
+    first, middle, long = window_widths_frames(context_frames)
+    return (
+        {"batch": _MANY, "frames": (first, first, first)},
+        {"batch": (1, 8, KERNEL_MIDDLE_BATCH), "frames": (middle, middle, middle)},
+        {"batch": (1, 2, KERNEL_LONG_BATCH), "frames": (long, long, long)},
+        {"batch": _ONE, "frames": (1, long, KERNEL_WHOLE_FRAMES)},
+        {"batch": (1, 1, DYNAMIC_VOCODER_BATCH), "frames": (1, middle, middle + BLOCK_FRAMES // 2)},
     )

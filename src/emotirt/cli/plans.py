@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from emotirt.bundle.contract import STAGES
 from emotirt.bundle.plan_cache import PlanCache
-from emotirt.bundle.plans import FP16, PRECISIONS
+from emotirt.bundle.plans import FP16, PLAN_PRECISIONS
 from emotirt.cli.arguments import UsageError
 from emotirt.cli.plan_jobs import build_parts
 from emotirt.errors import BackendUnavailable
@@ -48,9 +48,9 @@ def add_arguments(parser: argparse._ArgumentGroup) -> None:
     add("--bundle", type=Path, metavar="DIR", help="bundle to build plans for (default: the one inside EmotiRT)")
     add(
         "--precision",
-        choices=PRECISIONS,
+        choices=PLAN_PRECISIONS,
         help=f"of the plans (default: {FP16}), or without --target of a copy of the bundle that goes to --out; "
-        "int8 is the vocoder's alone",
+        "int8 is the vocoder's alone; kernels: EmotiRT's own for a HiFi-GAN vocoder, of plans only",
     )
     add("--stage", choices=STAGES, action="append", metavar="NAME", help="only this stage; may be repeated")
     add("--part", type=_counted, metavar="N", help="only the Nth of the plans that a stage has, from 1")

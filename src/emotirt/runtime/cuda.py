@@ -165,6 +165,13 @@ class DeviceMemory:
             checked("GPU memory cannot be freed", _runtime().cudaFree(address))
 
 
+def upload(address: int, data: bytes) -> None:
+    """Copy bytes to the GPU and wait."""
+    kind = _runtime().cudaMemcpyKind.cudaMemcpyHostToDevice
+    source = np.frombuffer(data, dtype=np.uint8)
+    checked("a copy to the GPU failed", _runtime().cudaMemcpy(address, source.ctypes.data, len(data), kind))
+
+
 class PinnedMemory:
     """A piece of host memory that the GPU copies to and from by itself; ``close`` frees it and ends ``array``."""
 
@@ -279,7 +286,11 @@ class Event:
 
     def record(self, stream: Stream) -> None:
         """Mark this moment of ``stream``."""
-        checked("a CUDA event cannot be recorded", _runtime().cudaEventRecord(self._handle, stream.handle))
+        self.record_on(stream.handle)
+
+    def record_on(self, stream: int) -> None:
+        """Mark this moment of a stream given by its address."""
+        checked("a CUDA event cannot be recorded", _runtime().cudaEventRecord(self._handle, stream))
 
     def ms_since(self, earlier: Event) -> float:
         """Return the milliseconds between two moments, waiting for the later one."""

@@ -44,7 +44,7 @@ def find_gpu() -> Gpu:
 
     Raises: BackendUnavailable: no driver, no GPU, or a driver that does not start; says which and what to do.
     """
-    driver = _driver()
+    driver = load_driver()
     code = driver.cuInit(0)
     if code != 0:
         reason = _REASONS.get(code, f"cuInit gave CUDA error {code}")
@@ -60,7 +60,8 @@ def find_gpu() -> Gpu:
     return Gpu(name.value.decode(errors="replace"), capability, memory.value, cuda)
 
 
-def _driver() -> ctypes.CDLL:
+def load_driver() -> ctypes.CDLL:
+    """Return the driver's library; raises BackendUnavailable where there is none."""
     library = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     try:
         return ctypes.CDLL(library)

@@ -22,6 +22,7 @@ from emotirt.errors import BackendError, DeviceFault, PlanUnusable
 from emotirt.runtime import cuda, trt_api
 from emotirt.runtime.buckets import Bucket, StageShapes
 from emotirt.runtime.device import Bytes, Move
+from emotirt.runtime.kernels.engine import KernelEngine, plan_from_bytes
 from emotirt.runtime.layout import ALIGNMENT_BYTES, MEL_BY_CHANNEL, Launch, Layout, StageSpecs
 from emotirt.runtime.tensorrt_library import Library
 from emotirt.types import TensorSpec
@@ -144,6 +145,21 @@ def joined_stage(parts: Sequence[LoadedStage]) -> LoadedStage:
         replace(first.specs, shapes=shapes),
         max(part.activation_bytes for part in parts),
         all(part.shares_profiles for part in parts),
+    )
+
+
+def loaded_kernels(stored: StoredPlan, contract: StageContract) -> LoadedStage:
+    """Load a plan of our own kernels, which is run as an engine of TensorRT is.
+
+    Raises: PlanUnusable: it is for another GPU, or damaged. DeviceOutOfMemory: no room.
+    """
+    key = stored.record.key
+    shapes = StageShapes(key.stage, contract.inputs, key.profiles)
+    largest = tuple((sizes["batch"], sizes["frames"]) for sizes in shapes.largest())
+    engine = KernelEngine(plan_from_bytes(stored.data), largest)
+    places = ((engine, 0),) * len(key.profiles)
+    return LoadedStage(
+        key.stage, places, StageSpecs(shapes, contract.inputs, contract.outputs), engine.device_memory_size, True
     )
 
 

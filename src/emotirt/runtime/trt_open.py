@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 from emotirt.bundle.contract import stage_contract
 from emotirt.bundle.plan_cache import PlanCache
-from emotirt.bundle.plans import FP16, PRECISIONS, PlanPlace, PlanRecord, stage_precision
+from emotirt.bundle.plans import FP16, KERNELS, PLAN_PRECISIONS, PlanPlace, PlanRecord, stage_precision
 from emotirt.bundle.profiles import plan_keys, plan_profiles
 from emotirt.bundle.store import Bundle
 from emotirt.errors import BackendError, BackendUnavailable
@@ -19,7 +19,7 @@ from emotirt.runtime.gpu import Gpu, find_gpu
 from emotirt.runtime.layout import Layout
 from emotirt.runtime.pool import SlotPool, SlotRunner, runner_on, slot_on
 from emotirt.runtime.tensorrt_library import REMEDIES, TARGET_RTX, TARGETS, Library, is_installed, load_library
-from emotirt.runtime.trt import LoadedStage, PlanLoader, TrtDevice, joined_stage
+from emotirt.runtime.trt import LoadedStage, PlanLoader, TrtDevice, joined_stage, loaded_kernels
 
 logger = logging.getLogger(__name__)
 
@@ -33,10 +33,10 @@ def parsed_name(backend: str) -> tuple[str, str]:
     Raises: BackendUnavailable: neither target nor precision of that name.
     """
     target, _, precision = backend.partition("@")
-    if target not in TARGETS or (precision or FP16) not in PRECISIONS:
+    if target not in TARGETS or (precision or FP16) not in PLAN_PRECISIONS:
         raise BackendUnavailable(
             f"unknown backend {backend!r}; a GPU's is one of {', '.join(TARGETS)}, "
-            f"with one of {', '.join('@' + name for name in PRECISIONS)} behind it where {FP16} is not wanted"
+            f"with one of {', '.join('@' + name for name in PLAN_PRECISIONS)} behind it where {FP16} is not wanted"
         )
     return target, precision or FP16
 
@@ -57,7 +57,8 @@ def hindrance(bundle: Bundle, stages: Sequence[str], backend: str) -> str:
     except BackendUnavailable as exc:
         return str(exc)
     if missing:
-        return f"no {precision} plans of {', '.join(missing)}; run: emotirt build --target {target}"
+        wanted = "" if precision == FP16 else f" --precision {precision}"
+        return f"no {precision} plans of {', '.join(missing)}; run: emotirt build --target {target}{wanted}"
     return ""
 
 
@@ -153,6 +154,9 @@ def _loaded(
     place = PlanPlace(library.adapter, library.version, gpu.name, (gpu.compute_capability,))
     contract = stage_contract(stage, bundle.manifest.dimensions)
     keys = plan_keys(bundle.manifest, stage, precision, place)
+    if precision == KERNELS:
+        (key,) = keys
+        return loaded_kernels(cache.find(key), contract)
     return joined_stage([loader.load(cache.find(key), contract) for key in keys])
 
 
@@ -171,7 +175,7 @@ def _has_plans(
         and record.key.gpu_name in ("", gpu.name)
         and gpu.compute_capability in record.key.compute_capabilities
     }
-    return there.issuperset(plan_profiles(bundle.manifest, stage, is_measured))
+    return there.issuperset(plan_profiles(bundle.manifest, stage, is_measured, stage_precision(stage, precision)))
 
 
 def _close(devices: Sequence[TrtDevice]) -> None:
