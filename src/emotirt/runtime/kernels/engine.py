@@ -8,6 +8,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -55,7 +56,7 @@ def plan_from_bytes(data: bytes) -> KernelPlan:
         with np.load(io.BytesIO(data)) as parts:
             network = network_from_json(parts["network"].tobytes())
             return KernelPlan(network, parts["weights"].tobytes(), parts["cubin"].tobytes())
-    except (OSError, ValueError, KeyError, TypeError) as exc:
+    except (OSError, EOFError, BadZipFile, ValueError, KeyError, TypeError) as exc:
         raise PlanUnusable(f"no plan of kernels ({type(exc).__name__}: {exc}); build it again", "foreign") from exc
 
 
