@@ -38,6 +38,7 @@ class Planner:
         self._voices = voices
         self._bundle_name = bundle.manifest.name
         self._prompts = prompts
+        self._has_content = bool(bundle.manifest.content_dim)
         self._frontend = frontend_from_bundle(bundle)
 
     def plan(self, request: SpeechRequest) -> SpeechPlan:
@@ -54,6 +55,8 @@ class Planner:
         )
         if speaker is not None and request.voice is not None:
             raise InvalidRequest(f"a reference and the voice {request.voice!r} exclude each other; give one of them")
+        if self._prompts is not None and self._has_content:
+            self._prompts.foresee(request.text)
         entry, vector = self.catalog.voice(self.catalog.voices[0].name if request.voice is None else request.voice)
         condition = self.catalog.condition(
             vector if speaker is None else speaker.speaker,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,6 +11,21 @@ from emotirt.runtime.buckets import BATCH, FRAMES, Bucket, sizes_of
 from emotirt.runtime.device import Device, view
 from emotirt.runtime.layout import MEL_BY_CHANNEL, Launch, Layout, Placed, StageSpecs
 from emotirt.runtime.runner import Array
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A stage under way on a device.
+
+    Attributes:
+        stage: name.
+        sizes: of every dynamic axis, without padding.
+        launch: that computes it.
+    """
+
+    stage: str
+    sizes: dict[str, int]
+    launch: Launch
 
 
 class BucketedStages:
@@ -32,12 +48,21 @@ class BucketedStages:
         Returns: every output, without padding.
         Raises: OutOfProfile: no bucket holds the feeds. BackendError: the device failed.
         """
+        return self.finish(self.begin(stage, feeds))
+
+    def begin(self, stage: str, feeds: Mapping[str, Array]) -> Begun:
+        """Do the first half of ``run``: what the device needs no host for; nothing else may run before ``finish``."""
         sizes = sizes_of(self.stages[stage].inputs, feeds)
         launch = self.launch_for(stage, sizes)
         self.write(launch.inputs, feeds)
         self.upload(self._layout.own_inputs(launch))
         self.upload(self._layout.shared_inputs(launch))
         self.device.launch(launch)
+        return Begun(stage, sizes, launch)
+
+    def finish(self, begun: Begun) -> dict[str, Array]:
+        """Wait for what ``begin`` began and return every output, without padding; raises BackendError."""
+        stage, sizes, launch = begun.stage, begun.sizes, begun.launch
         given = self.read([item for item in launch.outputs if item.name != MEL_BY_CHANNEL])
         specs = [spec for spec in self.stages[stage].outputs if spec.name in given]
         return {spec.name: _cut(given[spec.name], spec.shape, sizes) for spec in specs}

@@ -32,11 +32,13 @@ STEPS = {
 }
 """Sizes that are rounded up to: near enough that little is padded, few enough that each comes again."""
 WIDE_STEPS = {
-    BATCH: STEPS[BATCH],
-    TOKENS: (32, 64, 128, 192, 256, 512),
-    FRAMES: (128, 192, 256, 384, 512, 1024, 2048, 4096),
+    BATCH: (4, 16, 32, 64),
+    TOKENS: (64, 128, 256, 512),
+    FRAMES: (256, 512, 1024, 2048, 4096),
 }
 """The same where the profile is for batches: batch, tokens and frames together would make too many otherwise."""
+MOST_REMEMBERED = 4096
+"""Answers that are kept, since the question comes four times an utterance."""
 WINDOW_BATCHES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64)
 """Windows that a vocoder takes at once: the one axis that it is padded along, and the dearest of all."""
 
@@ -99,11 +101,13 @@ class StageShapes:
         self.axes = tuple(dict.fromkeys(axis for spec in specs for axis in spec.shape if isinstance(axis, str)))
         self.profiles = tuple(_ranges(specs, profile) for profile in profiles)
         self._padded = PADDED_AXES[stage]
+        self._found: dict[tuple[int | str, ...], Bucket] = {}
 
     @classmethod
     def joined(cls, parts: Sequence[StageShapes]) -> StageShapes:
         """Return what several plans of one stage can take, in their order."""
         made = copy(parts[0])
+        made._found = {}
         made.profiles = tuple(ranges for part in parts for ranges in part.profiles)
         return made
 
@@ -112,9 +116,16 @@ class StageShapes:
 
         Raises: OutOfProfile: none does.
         """
+        asked = (*(sizes[axis] for axis in self.axes), *kept)
+        found = self._found.get(asked)
+        if found is not None:
+            return found
         for index, ranges in enumerate(self.profiles):
             found = self._within(index, ranges, sizes, kept)
             if found is not None:
+                if len(self._found) >= MOST_REMEMBERED:
+                    self._found.clear()
+                self._found[asked] = found
                 return found
         wanted = ", ".join(f"{axis} {sizes[axis]}" for axis in self.axes)
         raise OutOfProfile(f"stage {self.stage} has no optimization profile for {wanted}; they cover {self._covered()}")
@@ -161,6 +172,7 @@ class StageShapes:
 
 
 USUAL_BATCHES = (1, 2, 4, 8, 16, 32)
+USUAL_TOKENS = (32, 64, 128, 192, 256)
 USUAL_FRAMES_PER_TOKEN = (3, 8)
 """A fast and a slow speaker; what lies outside is set up when it comes."""
 
@@ -176,13 +188,13 @@ def usual_buckets(shapes: StageShapes) -> list[Bucket]:
 def _usual_sizes(shapes: StageShapes) -> Iterator[dict[str, int]]:
     if shapes.stage == VOCODER:
         widths = {ranges[FRAMES].most for ranges in shapes.profiles}
-        yield from ({BATCH: batch, FRAMES: width} for batch in WINDOW_BATCHES for width in sorted(widths))
+        yield from ({BATCH: batch, FRAMES: width} for batch in USUAL_BATCHES for width in sorted(widths))
     elif shapes.stage in (TEXT_ENCODER, PROMPT_ENCODER):
-        yield from ({BATCH: batch, TOKENS: tokens} for batch in USUAL_BATCHES for tokens in WIDE_STEPS[TOKENS][:4])
+        yield from ({BATCH: batch, TOKENS: tokens} for batch in USUAL_BATCHES for tokens in USUAL_TOKENS)
     elif shapes.stage == DECODER:
         fast, slow = USUAL_FRAMES_PER_TOKEN
         for batch in USUAL_BATCHES:
-            for tokens in WIDE_STEPS[TOKENS][: 5 if batch == 1 else 3]:
+            for tokens in USUAL_TOKENS if batch == 1 else WIDE_STEPS[TOKENS][:2]:
                 likely = (frames for frames in STEPS[FRAMES] if fast * tokens <= frames <= slow * tokens)
                 yield from ({BATCH: batch, TOKENS: tokens, FRAMES: frames} for frames in likely)
 

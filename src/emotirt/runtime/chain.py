@@ -80,7 +80,7 @@ class Chain:
         ]
         source = made.launch if made.launch is not None and _has_channels(made.launch) else None
         mel = self._mel(made) if source is None else None
-        rows = [np.zeros(count * self._voicing.hop_samples, dtype=np.float32) for count in made.frames]
+        rows = [np.empty(count * self._voicing.hop_samples, dtype=np.float32) for count in made.frames]
         for part in _batches(cuts, lambda width: shapes.most(BATCH, frames=width)):
             self._vocode(part, source, mel, rows)
         return {"durations": made.durations, "wav": padded_rows(rows)}

@@ -24,10 +24,10 @@ def covering_windows(frame_count: int, context_frames: int, shapes: StageShapes)
     Returns: windows that lie flush with both ends; their kept parts join without gap or overlap.
     Raises: OutOfProfile: no width fits.
     """
-    fits = shapes.holds({BATCH: 1, FRAMES: frame_count})
-    whole = [Window(0, frame_count, 0, frame_count)] if fits else []
+    if shapes.holds({BATCH: 1, FRAMES: frame_count}):
+        return [Window(0, frame_count, 0, frame_count)]
     choices = [windows_of_width(frame_count, context_frames, width) for width in _widths(shapes)]
-    fitting = [windows for windows in (whole, *choices) if windows]
+    fitting = [windows for windows in choices if windows]
     if not fitting:
         raise OutOfProfile(f"no width of the vocoder's profiles covers an utterance of {frame_count} frames")
     return min(fitting, key=_work)

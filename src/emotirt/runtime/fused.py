@@ -130,6 +130,8 @@ def frame_mask(frames: Sequence[int], count: int) -> FloatArray:
 
 def padded_rows(rows: Sequence[FloatArray]) -> FloatArray:
     """Stack rows of any length with zeros behind them."""
+    if len(rows) == 1:
+        return rows[0][None]
     longest = max(map(len, rows))
     if all(len(row) == longest for row in rows):
         return np.stack(rows)

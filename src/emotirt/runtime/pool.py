@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from emotirt.bundle.contract import StageContract, stage_contract
 from emotirt.bundle.manifest import Manifest
 from emotirt.errors import BackendError, OutOfProfile
-from emotirt.runtime.bucketed import BucketedStages
+from emotirt.runtime.bucketed import Begun, BucketedStages
 from emotirt.runtime.buckets import usual_buckets
 from emotirt.runtime.chain import Chain, Voicing
 from emotirt.runtime.device import Device
@@ -51,6 +51,7 @@ class SlotPool:
             self._free.put(slot)
         self._users = 0
         self._is_closed = False
+        self._sparing = threading.Lock()
 
     def prepare(self) -> int:
         """Set up the buckets that most calls will need in every slot, before the first call; returns how many."""
@@ -73,6 +74,23 @@ class SlotPool:
             yield slot
         finally:
             self._free.put(slot)
+
+    def spare_slot(self) -> Slot | None:
+        """Take a slot if another one stays free, None otherwise; give it back with ``give_back``."""
+        with self._sparing:
+            if self._free.qsize() < 2:
+                return None
+            try:
+                slot = self._free.get_nowait()
+            except queue.Empty:
+                return None
+        if slot is None:
+            self._free.put(None)
+        return slot
+
+    def give_back(self, slot: Slot) -> None:
+        """Return a slot that ``spare_slot`` gave."""
+        self._free.put(slot)
 
     def join(self) -> None:
         """Count a user."""
@@ -117,6 +135,36 @@ class SlotRunner:
         with self._pool.slot() as slot:
             return slot.run(self._stage, feeds)
 
+    def begin(self, feeds: Mapping[str, Array]) -> Callable[[], dict[str, Array]] | None:
+        """Let the device begin while the caller does something else.
+
+        Args: feeds: as for ``run``.
+        Returns: what waits and gives the outputs, to be called once and soon, since it holds a slot until then; None
+            where no slot can be spared, or no bucket holds the feeds.
+        Raises: BackendError: the device failed.
+        """
+        check_feeds(self._stage, self.inputs, feeds)
+        if not self._is_open or self._stage in FUSED:
+            return None
+        slot = self._pool.spare_slot()
+        if slot is None:
+            return None
+        try:
+            begun = slot.stages.begin(self._stage, feeds)
+        except OutOfProfile:
+            self._pool.give_back(slot)
+            return None
+        except BackendError:
+            self._pool.give_back(slot)
+            raise
+        return lambda: self._finished(slot, begun)
+
+    def _finished(self, slot: Slot, begun: Begun) -> dict[str, Array]:
+        try:
+            return slot.stages.finish(begun)
+        finally:
+            self._pool.give_back(slot)
+
     def close(self) -> None:
         """Release the runner, and with the last one the device."""
         if self._is_open:
@@ -146,6 +194,10 @@ class WithFallback:
                 logger.info("%s; the next backend takes it", reason)
                 self._other = self._open_other()
         return self._other.run(feeds)
+
+    def begin(self, feeds: Mapping[str, Array]) -> Callable[[], dict[str, Array]] | None:
+        """Let the first runner begin, where it can; see ``SlotRunner.begin``."""
+        return self._runner.begin(feeds) if isinstance(self._runner, SlotRunner) else None
 
     def close(self) -> None:
         """Release both."""
