@@ -116,7 +116,7 @@ class StageShapes:
 
         Raises: OutOfProfile: none does.
         """
-        asked = (*(sizes[axis] for axis in self.axes), *kept)
+        asked: tuple[int | str, ...] = (*(sizes[axis] for axis in self.axes), *kept)
         found = self._found.get(asked)
         if found is not None:
             return found
