@@ -32,8 +32,8 @@ class SpellingModel:
         """Open a model.
 
         Args:
-            npz: contents of a model file: matrices as int8 with ``NAME.scale`` a row beside them, vectors as float16, all
-                named as in the training network, and ``chunk_inventory``.
+            npz: contents of a model file: matrices as int8 with ``NAME.scale`` a row beside them, vectors as float16,
+                all named as in the training network, and ``chunk_inventory``.
         """
         with np.load(io.BytesIO(npz)) as arrays:
             weights = {name: arrays[name] for name in arrays.files}
