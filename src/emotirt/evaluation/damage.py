@@ -79,7 +79,7 @@ DAMAGES: dict[str, Damage] = {
 def detected(spoken: Spoken) -> tuple[str, ...]:
     """Name the clicks and missing ends of a rendering."""
     found = [one for one in problems(spoken.samples) if one.startswith(("click", "cut off"))]
-    found += [f"click: at {at_s:.3f} s" for at_s in clicks_at_s(spoken.samples)]
+    found += [f"click: at {at_s:.3f} s" for at_s in clicks_at_s(spoken.samples, spoken.utterances)]
     for utterance in spoken.utterances:
         end = spoken_ending(spoken.samples, utterance)
         found += swallowed(end) if end is not None else ()

@@ -46,7 +46,7 @@ def choose_texts(clips: Sequence[Clip], count: int = SENTENCES) -> tuple[tuple[s
 def faults(spoken: Spoken) -> tuple[str, ...]:
     """Name everything that is wrong with a rendering."""
     found = list(problems(spoken.samples))
-    found += [f"click: at {at_s:.3f} s" for at_s in clicks_at_s(spoken.samples)]
+    found += [f"click: at {at_s:.3f} s" for at_s in clicks_at_s(spoken.samples, spoken.utterances)]
     for utterance in spoken.utterances:
         end = spoken_ending(spoken.samples, utterance)
         if end is not None:
@@ -63,7 +63,7 @@ def check_sound(pack: Pack, synthesizer: Synthesizer, count: int = SENTENCES) ->
     offenders: list[dict[str, Any]] = []
     players: list[Player] = []
     kinds: dict[str, int] = {}
-    ratios, vowels = [], []
+    ratios, vowels, sharp = [], [], 0
     kept: list[Spoken] = []
     texts = choose_texts(pack.clips, count)
     for index, (_, text) in enumerate(texts):
@@ -72,6 +72,7 @@ def check_sound(pack: Pack, synthesizer: Synthesizer, count: int = SENTENCES) ->
         found = faults(spoken)
         kept += [spoken] if len(kept) < TRIED else []
         ratios.append(float(click_ratio(spoken.samples).max()))
+        sharp += len(clicks_at_s(spoken.samples)) > len(clicks_at_s(spoken.samples, spoken.utterances))
         ends = [spoken_ending(spoken.samples, one) for one in spoken.utterances]
         vowels += [end.last_vowel_db for end in ends if end is not None]
         for kind in {one.partition(":")[0] for one in found}:
@@ -91,6 +92,7 @@ def check_sound(pack: Pack, synthesizer: Synthesizer, count: int = SENTENCES) ->
             "voices": voices,
             "with_faults": len(offenders),
             "kinds": kinds,
+            "sharp_releases": sharp,
             "click_ratio": {**spread(ratios), "most": round(float(np.max(ratios)), 4)},
             "last_vowel_db": {**spread(vowels), "least": round(float(np.min(vowels)), 4)},
             "detectors": detectors,

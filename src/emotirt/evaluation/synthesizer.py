@@ -60,18 +60,23 @@ class Synthesizer:
         """Name and hash of the bundle, as result files have them."""
         return {"name": self.bundle.manifest.name, "sha256": self.bundle.digest}
 
-    def say(self, request: SpeechRequest, speaker: FloatArray | None = None) -> Spoken:
-        """Speak a request, with another speaker vector if one is given.
+    def say(
+        self, request: SpeechRequest, speaker: FloatArray | None = None, emotion: FloatArray | None = None
+    ) -> Spoken:
+        """Speak a request, with other vectors if some are given.
 
         Args:
             request: what to say and how.
             speaker: float32 [speaker_dim] of unit norm, or None for the request's voice.
+            emotion: float32 [emotion_dim] of unit norm, or None for the request's emotion; prosody stays the request's.
 
         Raises: InvalidRequest: it cannot be spoken as asked. BackendError: a stage failed.
         """
         plan = self._planner.plan(request)
         if speaker is not None:
             plan = replace(plan, condition=replace(plan.condition, speaker=speaker))
+        if emotion is not None:
+            plan = replace(plan, condition=replace(plan.condition, emotion=emotion))
         audio, progress = speak_whole(self._pipeline, plan)
         return Spoken(audio.samples, tuple(progress.spoken))
 

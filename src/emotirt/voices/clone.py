@@ -26,7 +26,9 @@ from emotirt.voices.recording_check import SAMPLE_RATE_HZ, RecordingReport, chec
 CPU_BACKEND = "onnxruntime"
 WINDOW_FRAMES = 320
 """What the encoder saw in training: ``training.sampling.REFERENCE_FRAMES`` at most, 5 s."""
-WINDOW_STEP_FRAMES = 160
+SHORTER_FRAMES = (188, 125)
+"""3 s and 2 s; the speaker vector is averaged over these too. A short recording is then heard several times, each time
+with other words, and what the words did to the vector partly cancels out."""
 MEL_PEAK = 32767.0
 """Training data are 16-bit."""
 CACHED_RECORDINGS = 256
@@ -55,7 +57,10 @@ class VoicePrint:
 
 @dataclass(frozen=True, slots=True)
 class _Encoded:
-    """One recording's report and its vectors, unit norm each and one row a window; no rows if it was refused."""
+    """One recording's report and its vectors, unit norm each; no rows if it was refused.
+
+    There is a row of ``emotions`` a long window, and for each of these a row of ``speakers`` a length of window.
+    """
 
     report: RecordingReport
     speakers: FloatArray
@@ -175,7 +180,14 @@ class VoiceEncoder:
         return _Encoded(report, *self._vectors(samples))
 
     def _vectors(self, samples: FloatArray) -> tuple[FloatArray, FloatArray]:
-        mels, counts = windows_from_mel(log_mel(prepared(samples), self._mel))
+        mel = log_mel(prepared(samples), self._mel)
+        speakers, emotions = self._window_vectors(mel, WINDOW_FRAMES)
+        shorter = [self._window_vectors(mel, most_frames)[0] for most_frames in SHORTER_FRAMES]
+        lengths = np.stack([unit_mean(rows) for rows in (speakers, *shorter)])
+        return np.tile(lengths, (len(emotions), 1)), emotions
+
+    def _window_vectors(self, mel: FloatArray, most_frames: int) -> tuple[FloatArray, FloatArray]:
+        mels, counts = windows_from_mel(mel, most_frames)
         vectors = self._opened().run({"mel": mels, "frames": counts})
         speakers, emotions = vectors["speaker"], vectors["emotion"]
         if not (np.isfinite(speakers).all() and np.isfinite(emotions).all()):
@@ -212,15 +224,15 @@ def prepared(samples: FloatArray) -> FloatArray:
     return np.asarray(np.round(np.clip(kept * gain, -1.0, 1.0) * MEL_PEAK) / np.float32(32768.0), dtype=np.float32)
 
 
-def windows_from_mel(mel: FloatArray) -> tuple[FloatArray, IntArray]:
-    """Cut a mel into windows of the length that the encoder was trained on, half overlapping, flush with both ends.
+def windows_from_mel(mel: FloatArray, most_frames: int = WINDOW_FRAMES) -> tuple[FloatArray, IntArray]:
+    """Cut a mel into windows, at least half overlapping, flush with both ends.
 
-    Args: mel: float32 [n_mels, frames].
+    Args: mel: float32 [n_mels, frames]. most_frames: length of a window; the encoder was trained on this one at most.
     Returns: float32 [windows, n_mels, width] and frames of each, int64 [windows].
     """
     frames = mel.shape[1]
-    width = min(frames, WINDOW_FRAMES)
-    count = 1 if frames <= WINDOW_FRAMES else -(-(frames - WINDOW_FRAMES) // WINDOW_STEP_FRAMES) + 1
+    width = min(frames, most_frames)
+    count = 1 if frames <= most_frames else -(-(frames - most_frames) // (most_frames // 2)) + 1
     starts = np.linspace(0, frames - width, count).round().astype(np.int64)
     windows = np.stack([mel[:, start : start + width] for start in starts])
     return np.ascontiguousarray(windows, dtype=np.float32), np.full(count, width, dtype=np.int64)

@@ -9,13 +9,17 @@ import numpy as np
 import pytest
 from tests.assets.recordings import RATE_HZ, SPEECH, clip, not_speech, silence_flac, speech, wav, wav_header
 
+from emotirt.audio.mel import log_mel
 from emotirt.audio.speech_span import SPEECH_LEVEL_DBFS, speech_span
 from emotirt.bundle.store import Bundle, default_bundle_path, open_bundle
 from emotirt.errors import InvalidAudio, InvalidRequest
 from emotirt.runtime.runner import Array, Runner
 from emotirt.voices import clone as cloning
-from emotirt.voices.clone import WINDOW_FRAMES, VoiceEncoder, prepared, windows_from_mel
+from emotirt.voices.clone import SHORTER_FRAMES, WINDOW_FRAMES, VoiceEncoder, prepared, unit_mean, windows_from_mel
 from emotirt.voices.recording import MAX_RECORDINGS
+
+LENGTHS = 1 + len(SHORTER_FRAMES)
+"""A recording is heard once in windows of each length."""
 
 
 class Counted:
@@ -102,10 +106,10 @@ def test_a_known_recording_is_not_encoded_again(counted: tuple[VoiceEncoder, lis
     first = encoder.clone(clip("linda"))
     encoder.emotion([clip("linda")])
     again = encoder.clone((clip("linda"),))
-    assert [runner.calls for runner in runners] == [1]
+    assert [runner.calls for runner in runners] == [LENGTHS]
     np.testing.assert_array_equal(first.speaker, again.speaker)
     encoder.clone(clip("kathleen"))
-    assert [runner.calls for runner in runners] == [2]
+    assert [runner.calls for runner in runners] == [2 * LENGTHS]
 
 
 def test_the_cache_forgets_the_oldest(
@@ -115,7 +119,7 @@ def test_the_cache_forgets_the_oldest(
     encoder, runners = counted
     for name in ("linda", "kathleen", "linda", "sad", "linda", "kathleen"):
         encoder.emotion(clip(name))
-    assert runners[0].calls == 4
+    assert runners[0].calls == 4 * LENGTHS
 
 
 def test_what_is_refused_runs_no_encoder(counted: tuple[VoiceEncoder, list[Counted]]) -> None:
@@ -193,3 +197,24 @@ def test_windows_cover_everything_and_lie_flush(frames: int, count: int) -> None
     assert windows[0, 0, 0] == 0
     assert windows[-1, 0, -1] == frames - 1
     assert set(windows[:, 0].ravel().tolist()) == set(range(frames))
+
+
+def test_windows_may_be_shorter() -> None:
+    windows, counts = windows_from_mel(np.tile(np.arange(320, dtype=np.float32), (80, 1)), 125)
+    assert windows.shape == (5, 80, 125)
+    assert counts.tolist() == [125] * 5
+    assert (windows[0, 0, 0], windows[-1, 0, -1]) == (0, 319)
+
+
+def test_a_voice_is_the_mean_over_lengths_of_window(counted: tuple[VoiceEncoder, list[Counted]]) -> None:
+    encoder, runners = counted
+    samples = speech("linda")
+    mel = log_mel(prepared(samples))
+    speaker, emotion = encoder.vectors_of(samples)
+    found = []
+    for most_frames in (WINDOW_FRAMES, *SHORTER_FRAMES):
+        mels, counts = windows_from_mel(mel, most_frames)
+        found.append(runners[0].run({"mel": mels, "frames": counts}))
+    expected = unit_mean(np.stack([unit_mean(one["speaker"]) for one in found]))
+    np.testing.assert_allclose(speaker, expected, atol=1e-5)
+    np.testing.assert_allclose(emotion, unit_mean(found[0]["emotion"]), atol=1e-5)
