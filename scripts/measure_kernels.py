@@ -3,7 +3,8 @@
 Usage: python scripts/measure_kernels.py OUT   (torch, onnx, onnxslim, cuda-bindings and NVRTC in one interpreter)
 
 A generator of the published EmotiVoice size with random weights is compiled, tuned, compared with PyTorch in float32
-and timed as one CUDA graph for several batches and lengths, layer by layer for some. OUT/kernels.json has everything.
+and timed as one CUDA graph for several batches and lengths, layer by layer too. OUT/kernels.json has what is known so
+far; a result file comes at the end.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from emotirt.bench.results import describe_hardware, installed_versions
+from emotirt.bench.partial import hardware_line
+from emotirt.bench.results import BenchmarkResult, measured, write_result
 from emotirt.build.emotivoice_bundle import published_config
 from emotirt.build.export import export_module
 from emotirt.build.hifigan import hifigan_from_graph
@@ -115,7 +117,7 @@ def main() -> int:
     out = Path(sys.argv[1])
     out.mkdir(parents=True, exist_ok=True)
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
-    report: dict[str, object] = {"hardware": describe_hardware(), "versions": installed_versions()}
+    report: dict[str, Any] = {}
 
     def tell(name: str, value: object) -> None:
         report[name] = value
@@ -139,7 +141,16 @@ def main() -> int:
     tell("snr_db", {f"{b}x{f}": snr_db(engine, module, b, f) for b, f in ((1, 122), (1, 937), (3, 250))})
     for batch, frames in SHAPES:
         tell(f"{batch}x{frames}", times(engine, stream, batch, frames))
-    tell("torch_half_graph_ms", {f"{b}x{f}": torch_ms(module, b, f) for b, f in SHAPES[:3]})
+    tell("torch_half_graph_ms", {f"{b}x{f}": round(torch_ms(module, b, f), 3) for b, f in SHAPES[:3]})
+    ours_ms, theirs_ms = report["1x937"]["graph_us"]["p50"] / 1000.0, report["torch_half_graph_ms"]["1x937"]
+    values = {
+        "kernels.vocoder_937_frames_ms": measured(ours_ms, "ms"),
+        "kernels.vs_pytorch_graph_fp16_ratio": measured(theirs_ms / ours_ms, "x"),
+        "kernels.snr_db": measured(min(report["snr_db"].values()), "dB"),
+    }
+    sys.stdout.write(
+        f"{write_result(BenchmarkResult('kernels', values, details=report, hardware=hardware_line()), out)}\n"
+    )
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from dataclasses import replace
 from itertools import pairwise
 
@@ -19,6 +20,7 @@ from emotirt.bundle.store import default_bundle_path, open_bundle
 from emotirt.errors import PlanFailed, PlanUnusable
 from emotirt.models.config import VocoderConfig
 from emotirt.models.vocoder import Generator, without_weight_norm
+from emotirt.runtime.kernels import engine as engine_module
 from emotirt.runtime.kernels.engine import KernelPlan, plan_from_bytes
 from emotirt.runtime.kernels.layers import (
     AVERAGE,
@@ -233,6 +235,22 @@ def test_a_plan_comes_back_from_its_bytes(made: tuple[Network, bytes]) -> None:
     for data in (b"", b"no plan", plan.to_bytes()[:1000]):
         with pytest.raises(PlanUnusable, match="no plan of kernels"):
             plan_from_bytes(data)
+
+
+def test_arguments_have_the_size_that_the_kernels_expect(made: tuple[Network, bytes]) -> None:
+    """The other side is a static assertion in ``hifigan.cu``."""
+    places = {name: 1_000 + place for name, (place, _) in made[0].buffers(2, 7).items()} | {"mel": 1, "wav": 2}
+    for layer in made[0].layers:
+        if layer.source == SOUND:
+            packed = engine_module._last_arguments(layer, 7, 3, places, 50)
+            assert struct.unpack("<4Q3i4x", packed)[4:] == (7, 3, layer.branches[0].taps)
+            continue
+        packed = engine_module._arguments(layer, 7, 3, places, 50)
+        assert len(packed) == 240
+        assert struct.unpack_from("<4i2f", packed, 216)[:4] == (7, layer.columns, 3, len(layer.branches))
+        for index, branch in enumerate(layer.branches):
+            reads, weight, *_, writes = struct.unpack_from("<7Q", packed, 72 * index)
+            assert (reads, weight, writes) == (places[branch.reads], 50 + branch.weight, places[branch.writes])
 
 
 def test_other_vocoders_are_refused(generator: Generator) -> None:

@@ -36,6 +36,8 @@ struct LastArgs {
     int rows, tiles, taps;
 };
 
+static_assert(sizeof(Branch) == 72 && sizeof(Args) == 240 && sizeof(LastArgs) == 48, "as engine.py packs them");
+
 __device__ __forceinline__ float low_of(u32 pair) {
     float value;
     asm("{.reg .f16 a, b; mov.b32 {a, b}, %1; cvt.f32.f16 %0, a;}" : "=f"(value) : "r"(pair));
