@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import socket
 import time
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,10 @@ def test_all_audio_of_a_request_is_heard(address: ServerAddress, server: Running
 
 def test_refusals_and_absent_servers_are_told_apart(address: ServerAddress) -> None:
     assert asyncio.run(speak(address, "", time.perf_counter())).problem == "400"
-    assert asyncio.run(speak(ServerAddress("127.0.0.1", 1), "a", 0.0)).problem == "no answer (ConnectionRefusedError)"
+    with socket.socket() as reserved:  # bound and not listening, so that nobody else can be there
+        reserved.bind(("127.0.0.1", 0))
+        absent = ServerAddress(*reserved.getsockname())
+        assert asyncio.run(speak(absent, "a", 0.0)).problem == "no answer (ConnectionRefusedError)"
 
 
 def test_a_reply_cut_short_is_no_success() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -12,12 +13,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.server.conftest import Running
+from tests.server.conftest import Running, running
 from websockets.exceptions import ConnectionClosed
 from websockets.sync.client import ClientConnection, connect
 
 from emotirt.audio.pcm import float_from_s16le
 from emotirt.engine import Engine, SpeechRequest
+from emotirt.server.settings import ServerSettings
+from emotirt.server.websocket import Refused, Session
 
 START = {"type": "start", "sample_rate": 16_000}
 TWO = '{"type": "text", "text": "Hi. Ho."}'
@@ -220,3 +223,35 @@ def test_flushes_do_not_pile_up_without_end(server: Running) -> None:
 
 def test_plain_http_on_its_path_is_no_server_error(client: httpx.Client) -> None:
     assert client.get("/v1/audio/stream").status_code == 404
+
+
+def test_who_says_nothing_for_long_is_let_go(server_settings: ServerSettings) -> None:
+    with running(server_settings.model_copy(update={"idle_timeout_s": 0.01})) as quick:
+        with connect(f"ws://{quick.address}/v1/audio/stream", proxy=None, max_size=None) as socket:
+            send(socket, **START)
+            _, events = until(socket, "error")
+            assert events[-1]["error"]["code"] == "idle"  # type: ignore[index]  # the events are of any shape
+            with pytest.raises(ConnectionClosed) as caught:
+                socket.recv(60)
+            assert caught.value.rcvd is not None
+            assert (caught.value.rcvd.code, caught.value.rcvd.reason) == (1008, "idle")
+        settled(quick)
+
+
+def test_nobody_is_let_go_while_text_waits_to_be_spoken() -> None:
+    class Silent:
+        async def receive(self) -> dict[str, object]:
+            await asyncio.sleep(3600)
+            raise AssertionError("nobody waits so long")
+
+    async def wait() -> None:
+        session = Session(Silent(), None, 0.001)  # type: ignore[arg-type]  # only what a silent client needs
+        session._waiting = 5
+        waiting = asyncio.create_task(session._next_message())
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        session._waiting = 0
+        with pytest.raises(Refused, match="no message for"):
+            await waiting
+
+    asyncio.run(wait())

@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--feeds-listeners", metavar="BOOL", help="refuse rather than let listeners run dry (default: true)")
     add("--body-timeout", dest="body_timeout_s", metavar="S", help="for a request to arrive (default: 30)")
     add("--send-timeout", dest="send_timeout_s", metavar="S", help="for a client to take something (default: 30)")
+    add("--idle-timeout", dest="idle_timeout_s", metavar="S", help="for a WebSocket to say something (default: 600)")
     add("--drain", dest="drain_s", metavar="S", help="for running requests to end after SIGTERM (default: 30)")
     add("--sabotage", type=Path, help=argparse.SUPPRESS)  # for 'emotirt bench faults'
     add("--log-level", help="debug, info, warning or error (default: info)")

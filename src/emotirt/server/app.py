@@ -45,7 +45,7 @@ def create_app(engine: AsyncEngine, settings: ServerSettings, metrics: Metrics) 
         voices_router(engine),
         health_router(engine),
         metrics_router(metrics),
-        websocket_router(engine),
+        websocket_router(engine, settings.idle_timeout_s),
     )
     for router in (*api, page_router()):
         app.include_router(router)

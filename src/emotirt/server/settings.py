@@ -44,6 +44,7 @@ class ServerSettings(BaseModel):
         body_timeout_s: how long a client may take to send its body, and before it the head of a request.
         body_bytes_per_s: for every so many bytes of a body that came it may take a second more.
         send_timeout_s: how long a client may take nothing of what is sent to it.
+        idle_timeout_s: how long a WebSocket whose text is all spoken may stay without a message.
         log_level: of the server's own log.
         sabotage: a file that orders faults of the worker process; only for a fault campaign.
     """
@@ -70,6 +71,7 @@ class ServerSettings(BaseModel):
     body_timeout_s: float = Field(30.0, gt=0)
     body_bytes_per_s: int = Field(32 * KILOBYTE, ge=1)
     send_timeout_s: float = Field(30.0, gt=0)
+    idle_timeout_s: float = Field(600.0, gt=0)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     sabotage: Path | None = None
 

@@ -47,9 +47,10 @@ class Refused(Exception):
 class Session:
     """One connection: reads messages, and speaks what they bring in order, one piece of text after the other."""
 
-    def __init__(self, socket: WebSocket, engine: AsyncEngine) -> None:
-        """Belong to an accepted connection."""
+    def __init__(self, socket: WebSocket, engine: AsyncEngine, idle_timeout_s: float) -> None:
+        """Belong to an accepted connection, which may be idle for a while."""
         self._socket = socket
+        self._idle_timeout_s = idle_timeout_s
         self._engine = engine
         self._text = ""
         self._waiting = 0
@@ -59,7 +60,10 @@ class Session:
 
     async def run(self) -> None:
         """Serve until the client ends; raises what goes wrong."""
-        first = await asyncio.wait_for(self._receive(), START_TIMEOUT_S)
+        try:
+            first = await asyncio.wait_for(self._receive(), START_TIMEOUT_S)
+        except asyncio.TimeoutError:
+            raise Refused(Problem(408, f"no 'start' within {START_TIMEOUT_S:g} s", code="start_timeout")) from None
         if not isinstance(first, Start):
             raise Refused(Problem(400, "the first message must have type 'start'", code="out_of_order"))
         target = target_from_style(first, first.response_format, self._engine)
@@ -96,7 +100,7 @@ class Session:
 
     async def _read(self, turn: Turn) -> None:
         while True:
-            message = await self._receive()
+            message = await self._next_message()
             if isinstance(message, Start):
                 raise Refused(Problem(400, "'start' comes once; open another connection", code="out_of_order"))
             if isinstance(message, Cancel):
@@ -111,6 +115,21 @@ class Session:
                 self._work.put_nowait(message)
                 if isinstance(message, End):
                     return
+
+    async def _next_message(self) -> Start | TextPiece | Flush | Cancel | End:
+        """Wait for a message; a client for whom nothing is left to be spoken may not let it wait for ever."""
+        heard = asyncio.create_task(self._receive())
+        try:
+            is_idle = False
+            while not heard.done():
+                if is_idle:
+                    what = f"no message for {self._idle_timeout_s:g} s; connect again when there is something to say"
+                    raise Refused(Problem(408, what, code="idle"))
+                await asyncio.wait({heard}, timeout=self._idle_timeout_s)
+                is_idle = self._waiting <= len(self._text)
+            return await heard
+        finally:
+            heard.cancel()
 
     def _take(self, text: str) -> None:
         self._waiting += len(text)
@@ -169,8 +188,8 @@ def _too_much(what: str) -> Problem:
     return Problem(429, message, "rate_limit_error", "rate_limit_exceeded", close_code=AGAIN)
 
 
-def websocket_router(engine: AsyncEngine) -> APIRouter:
-    """Return the route."""
+def websocket_router(engine: AsyncEngine, idle_timeout_s: float) -> APIRouter:
+    """Return the route; a connection may be idle for so long."""
     router = APIRouter()
 
     @router.websocket("/v1/audio/stream")
@@ -178,13 +197,13 @@ def websocket_router(engine: AsyncEngine) -> APIRouter:
         """Speak text as it comes."""
         await socket.accept()
         try:
-            await Session(socket, engine).run()
+            await Session(socket, engine, idle_timeout_s).run()
             await socket.close(NORMAL)
         except WebSocketDisconnect:
             return
         except Exception as exc:  # the request edge: told to the client, and the connection ends
             problem = _problem(exc)
-            if not isinstance(exc, (EmotiRTError, Refused, ValidationError, asyncio.TimeoutError)):
+            if not isinstance(exc, (EmotiRTError, Refused, ValidationError)):
                 logger.error("%s failed: %s", socket.scope["emotirt_id"], type(exc).__name__)
                 logger.debug("%s failed", socket.scope["emotirt_id"], exc_info=exc)
             with contextlib.suppress(WebSocketDisconnect, RuntimeError):  # the client may have left
@@ -199,8 +218,6 @@ def _problem(error: Exception) -> Problem:
         return error.problem
     if isinstance(error, ValidationError):
         return _problem_from_message(error)
-    if isinstance(error, asyncio.TimeoutError):
-        return Problem(408, f"no 'start' within {START_TIMEOUT_S:g} s", code="start_timeout")
     return problem_from_error(error)
 
 
