@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 import numpy as np
 
@@ -51,6 +52,7 @@ def default_symbols() -> tuple[str, ...]:
     return SPECIALS + ZH_INITIALS + zh_finals + (ERHUA,) + en_vowels + EN_CONSONANTS
 
 
+@lru_cache(maxsize=8192)
 def factors(symbol: str) -> tuple[str, str, str]:
     """Split a symbol of the default set into (base, tone or stress, language).
 
