@@ -28,7 +28,7 @@ class TrtProbe:
         self._pool = open_pool(bundle, (stage,), backend, 1, cache)
         self._runner = runner_on(self._pool, stage, bundle.manifest)
         self._stage = stage
-        self._record = _record(bundle, stage, parsed_name(backend)[1], cache or PlanCache())
+        self._records = _records(bundle, stage, parsed_name(backend)[1], cache or PlanCache())
         self.inputs, self.outputs = self._runner.inputs, self._runner.outputs
 
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
@@ -55,20 +55,24 @@ class TrtProbe:
         return {"kernels" if kind == "Kernel" else kind.lower(): count for kind, count in nodes.items()}
 
     def memory_bytes(self, feeds: Mapping[str, Array]) -> dict[str, int]:
-        """Return ``weights``, taken as the size of the plan's file, ``activations``, and inputs and outputs."""
+        """Return ``weights``, taken as the size of the plans' files, ``activations``, and inputs and outputs."""
         with self._pool.slot() as slot:
             memory = _device(slot).memory
         found = {"activations": memory.activations, "inputs_and_outputs": memory.arena}
-        return found if self._record is None else {"weights": self._record.plan_bytes, **found}
+        weights = sum(record.plan_bytes for record in self._records)
+        return {"weights": weights, **found} if self._records else found
 
     def plan_facts(self) -> dict[str, str | float]:
-        """Say which plan this is: hashes of its file and of the graph it was built from, and how long that took."""
-        if self._record is None:
+        """Say which plans these are: hashes of their files and of the graph they were built from, and how long it took.
+
+        Several hashes have spaces between them, and seconds are those of all plans together.
+        """
+        if not self._records:
             return {}
         return {
-            "plan_sha256": self._record.plan_sha256,
-            "built_graph_sha256": self._record.built_graph_sha256,
-            "build_s": round(self._record.build_s, 1),
+            "plan_sha256": " ".join(record.plan_sha256 for record in self._records),
+            "built_graph_sha256": " ".join(sorted({record.built_graph_sha256 for record in self._records})),
+            "build_s": round(sum(record.build_s for record in self._records), 1),
         }
 
     def layer_times(self, feeds: Mapping[str, Array]) -> list[dict[str, str | float]]:
@@ -97,10 +101,11 @@ def _device(slot: Slot) -> TrtDevice:
     return device
 
 
-def _record(bundle: Bundle, stage: str, precision: str, cache: PlanCache) -> PlanRecord | None:
-    """Return the newest record of the stage's plan in the cache."""
+def _records(bundle: Bundle, stage: str, precision: str, cache: PlanCache) -> list[PlanRecord]:
+    """Return the records of the stage's plans in the cache, by file name."""
     wanted = (stage, bundle.manifest.stages[stage].sha256, stage_precision(stage, precision))
-    for record in cache.records():
-        if (record.key.stage, record.key.graph_sha256, record.key.precision) == wanted:
-            return record
-    return None
+    return [
+        record
+        for record in cache.records()
+        if (record.key.stage, record.key.graph_sha256, record.key.precision) == wanted
+    ]
