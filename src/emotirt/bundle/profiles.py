@@ -8,6 +8,7 @@ it needs. A manifest can name profiles of its own for any stage.
 
 Where TensorRT measures kernels, which keeps one CPU core busy for a minute a profile, every profile is a plan of its
 own, so that they can be built at once. Plans do not share weights, so a stage with large ones has two plans, or one.
+TensorRT for RTX chooses kernels where a plan runs, for whatever shapes come, and gets ranges and few of them.
 """
 
 from __future__ import annotations
@@ -61,11 +62,18 @@ def window_widths_frames(context_frames: int) -> tuple[int, int, int]:
     return first_window_frames(context_frames), BLOCK_FRAMES + both, LONG_BLOCK_FRAMES + both
 
 
-def stage_profiles(manifest: Manifest, stage: str) -> tuple[Profile, ...]:
-    """Return the profiles of a stage in order of preference: the manifest's own, else the defaults."""
+def stage_profiles(manifest: Manifest, stage: str, is_measured: bool = True) -> tuple[Profile, ...]:
+    """Return the profiles of a stage in order of preference: the manifest's own, else the defaults.
+
+    Args:
+        manifest: of the bundle.
+        stage: one that it may have.
+        is_measured: whether TensorRT measures kernels on a GPU while it builds.
+    """
     specs = stage_contract(stage, manifest.dimensions).inputs
+    defaults = _default_axes if is_measured else _wide_axes
     own = manifest.profiles.get(stage)
-    tables: Sequence[Axes] = _default_axes(stage, manifest) if own is None else own
+    tables: Sequence[Axes] = defaults(stage, manifest) if own is None else own
     return tuple(profile_from_axes(axes, specs) for axes in tables)
 
 
@@ -83,7 +91,7 @@ def plan_profiles(
     if precision == KERNELS:
         specs = stage_contract(stage, manifest.dimensions).inputs
         return (tuple(profile_from_axes(axes, specs) for axes in _kernel_axes(manifest.vocoder_context_frames)),)
-    profiles = stage_profiles(manifest, stage)
+    profiles = stage_profiles(manifest, stage, is_measured)
     size_bytes = manifest.stages[stage].bytes
     if not is_measured or size_bytes > HUGE_STAGE_BYTES:
         return (profiles,)
@@ -183,6 +191,12 @@ def _default_axes(stage: str, manifest: Manifest) -> tuple[Axes, ...]:
         {"batch": _MANY, "tokens": (1, 64, MOST_TOKENS), "frames": (1, 256, 512)},
         {"batch": (1, 4, 8), "tokens": (1, 192, MOST_TOKENS), "frames": (1, 937, 1024)},
     )
+
+
+def _wide_axes(stage: str, manifest: Manifest) -> tuple[Axes, ...]:
+    """Return the defaults without what only measuring makes worth while: profiles of a single shape."""
+    axes = _default_axes(stage, manifest)
+    return tuple(item for item in axes if any(least < most for least, _, most in item.values()))
 
 
 def _static_frames(manifest: Manifest) -> tuple[int, ...]:
