@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
-from emotirt.errors import BackendUnavailable, PlanFailed
+from emotirt.errors import PlanFailed
+from emotirt.runtime import cuda
 from emotirt.runtime.kernels.layers import AVERAGE, MEAN, PAIR, SOUND, Tile
 
 SOURCE_FILE = "hifigan.cu"
@@ -33,7 +34,7 @@ def compiled(tiles: Sequence[Tile], capability: str) -> bytes:
     Returns: a cubin.
     Raises: BackendUnavailable: NVRTC is not installed. PlanFailed: it refuses the source, with its own words.
     """
-    nvrtc = _nvrtc()
+    nvrtc = cuda.compiler()
     source = kernel_source(tiles).encode()
     program = _checked(nvrtc, "begin", nvrtc.nvrtcCreateProgram(source, SOURCE_FILE.encode(), 0, [], []))
     options = [f"--gpu-architecture=sm_{capability.replace('.', '')}".encode(), b"--std=c++17", b"-default-device"]
@@ -69,19 +70,6 @@ def _registers(tile: Tile) -> int:
     """Estimate how many registers a thread needs, so that the compiler is not made to spill."""
     sums = tile.rows * tile.columns // tile.threads * (2 if tile.source == MEAN else 1)
     return min(_MOST_REGISTERS, sums + _ACCUMULATORS_BESIDE)
-
-
-def _nvrtc() -> Any:
-    try:
-        from cuda.bindings import nvrtc
-
-        nvrtc.nvrtcVersion()
-    except (ImportError, RuntimeError, OSError) as exc:
-        detail = " ".join(str(exc).split())[:200]
-        raise BackendUnavailable(
-            f"compiling kernels needs NVRTC ({detail}); run: pip install 'emotirt[kernels]'"
-        ) from exc
-    return nvrtc
 
 
 def _checked(nvrtc: Any, what: str, result: tuple[Any, ...]) -> Any:

@@ -77,6 +77,23 @@ def _runtime() -> Any:
     return runtime
 
 
+def compiler() -> Any:
+    """Return the bindings of NVRTC, which compiles kernels.
+
+    Raises: BackendUnavailable: they or NVRTC are not installed; says what to do.
+    """
+    try:
+        from cuda.bindings import nvrtc
+
+        nvrtc.nvrtcVersion()
+    except (ImportError, RuntimeError, OSError) as exc:
+        detail = " ".join(str(exc).split())[:200]
+        raise BackendUnavailable(
+            f"compiling kernels needs NVRTC ({detail}); run: pip install 'emotirt[kernels]'"
+        ) from exc
+    return nvrtc
+
+
 def checked(what: str, result: tuple[Any, ...]) -> Any:
     """Return the value of a call of the CUDA runtime.
 
