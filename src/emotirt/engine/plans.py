@@ -19,8 +19,8 @@ from emotirt.runtime.trt_open import missing_stages, needed_stages, parsed_name
 logger = logging.getLogger(__name__)
 
 
-MOST_JOBS = 8
-"""Plans built at once; each takes a core and a gigabyte of memory."""
+MOST_JOBS = 4
+"""Plans built at once; each takes a core and a gigabyte, and more of them mostly wait for the GPU that they measure on."""
 
 
 def make_missing_plans(bundle: Bundle, backend: str) -> None:
