@@ -20,7 +20,7 @@ logger = logging.getLogger(__name__)
 
 
 MOST_JOBS = 4
-"""Plans built at once; each takes a core and a gigabyte, and more of them mostly wait for the GPU that they measure on."""
+"""Plans built at once; each takes a core and a gigabyte, and more of them mostly wait for the GPU."""
 
 
 def make_missing_plans(bundle: Bundle, backend: str) -> None:
