@@ -6,7 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from threading import Event
+from threading import Event, Lock
 
 from emotirt.errors import PlanFailed
 
@@ -29,15 +29,18 @@ def build_parts(
     """
     running: set[subprocess.Popen[str]] = set()
     stopped = Event()
+    starting = Lock()
 
     def build(part: Part) -> Part:
-        if stopped.is_set():
-            return part
         command = [sys.executable, "-m", "emotirt", "build", *options, "--stage", part[0], "--part", str(part[1])]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        running.add(process)
+        with starting:
+            if stopped.is_set():
+                return part
+            process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            running.add(process)
         _, said = process.communicate()
-        running.discard(process)
+        with starting:
+            running.discard(process)
         if process.returncode != 0 and not stopped.is_set():
             words = said.strip().splitlines()[-1:] or [f"exit code {process.returncode}"]
             raise PlanFailed(f"plan {part[1]} of stage {part[0]} could not be built: {words[0]}")
@@ -49,7 +52,8 @@ def build_parts(
             for future in as_completed(waiting):
                 done(future.result())
         except BaseException:
-            stopped.set()
-            for process in list(running):
-                process.kill()  # TensorRT answers nothing gentler while it builds
+            with starting:
+                stopped.set()
+                for process in running:
+                    process.kill()  # TensorRT answers nothing gentler while it builds
             raise
